@@ -1,0 +1,772 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A memory content and the protocol of handing its pages out; see cow_pages.h.
+ *
+ * A page is *ours* if every node on the path to it has one reference, it has
+ * one share, and nobody outside of the tree holds it. Counts alone do not say
+ * the last: a pipe may have taken the page from a snapshot that is closed by
+ * now. So the leaf remembers what was checked: @mine, valid until the next
+ * snapshot, and @writable, valid until the page is revoked.
+ */
+#include "engine.h"
+#include "page.h"
+#include "cow_pages.h"
+
+/* Every content, before and after each snapshot, has an epoch of its own. */
+static atomic64_t epochs = ATOMIC64_INIT(0);
+
+static u64 next_epoch(void)
+{
+	return atomic64_inc_return(&epochs);
+}
+
+void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
+		  pgoff_t base, pgoff_t end)
+{
+	memset(cow, 0, sizeof(*cow));
+	init_rwsem(&cow->lock);
+	cow->base = base;
+	cow->end = end;
+	cow->epoch = next_epoch();
+	cow->ops = ops;
+}
+
+void vmo_cow_destroy(struct vmo_cow_pages *cow)
+{
+	vmo_tree_drop(&cow->tree);
+}
+
+int vmo_cow_lock_shared(struct vmo_cow_pages *cow)
+{
+	return down_read_killable(&cow->lock);
+}
+
+int vmo_cow_lock_excl(struct vmo_cow_pages *cow)
+{
+	return down_write_killable(&cow->lock);
+}
+
+void vmo_cow_unlock_shared(struct vmo_cow_pages *cow)
+{
+	up_read(&cow->lock);
+}
+
+void vmo_cow_unlock_excl(struct vmo_cow_pages *cow)
+{
+	up_write(&cow->lock);
+}
+
+/* Key to leaf bit. */
+static inline u64 key_bit(pgoff_t key)
+{
+	return BIT_ULL(key & VMO_LEAF_MASK);
+}
+
+static inline unsigned int key_slot(pgoff_t key)
+{
+	return key & VMO_LEAF_MASK;
+}
+
+/* The pages of a leaf as a mask. */
+static u64 leaf_pages(struct vmo_leaf *leaf)
+{
+	unsigned int i;
+	u64 mask = 0;
+
+	spin_lock(&leaf->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (vmo_slot_page(leaf->slot[i]))
+			mask |= BIT_ULL(i);
+	spin_unlock(&leaf->lock);
+	return mask;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	lockdep_assert_held(&cow->lock);
+	return vmo_tree_get_page(&cow->tree, key);
+}
+
+static void unlock_put(struct page *page)
+{
+	vmo_page_unlock(page);
+	vmo_page_put(page);
+}
+
+/*
+ * A hole that is mapped has a zero page in its PTE, which has to go when the
+ * slot is filled. Here: say that there may be one, then look again, with the
+ * zero page locked. There (filled()): fill the slot, then ask whether there
+ * may be one, and wait for the zero page's lock. One of the two sees the other.
+ */
+static struct page *map_hole(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	struct page *zero = vmo_page_zero(cow, key);
+
+	if (!READ_ONCE(cow->zero_mapped))
+		WRITE_ONCE(cow->zero_mapped, true);
+	vmo_page_get(zero);
+	vmo_page_lock(zero);
+	smp_mb();	/* the flag before the look-up; pairs with filled() */
+	if (vmo_tree_has_page(&cow->tree, key, NULL))
+		return zero;
+	unlock_put(zero);
+	return NULL;
+}
+
+static void wait_zero_page(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	struct page *zero = vmo_page_zero(cow, key);
+
+	vmo_page_lock(zero);
+	vmo_page_unlock(zero);
+}
+
+/* The slots of @mask, in the leaf that starts at @base, were holes until now. */
+static void filled(struct vmo_cow_pages *cow, pgoff_t base, u64 mask)
+{
+	unsigned int first, last, i;
+
+	if (!mask)
+		return;
+	smp_mb();	/* the slots before the flag; pairs with map_hole() */
+	if (!READ_ONCE(cow->zero_mapped))
+		return;
+	first = __ffs64(mask);
+	last = fls64(mask) - 1;
+	for (i = first; i <= last; i++)
+		if (mask & BIT_ULL(i))
+			wait_zero_page(cow, base + i);
+	cow->ops->unmap(cow, base + first, base + last, false);
+}
+
+struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	struct page *page;
+
+	lockdep_assert_held(&cow->lock);
+	for (;;) {
+		page = vmo_tree_get_page(&cow->tree, key);
+		if (!page) {
+			page = map_hole(cow, key);
+			if (page)
+				return page;
+			continue;
+		}
+		vmo_page_lock(page);
+		if (vmo_tree_has_page(&cow->tree, key, page))
+			return page;
+		unlock_put(page);
+	}
+}
+
+struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	struct page *page;
+
+	lockdep_assert_held(&cow->lock);
+	page = vmo_tree_get_page(&cow->tree, key);
+	if (!page)
+		return NULL;
+	if (vmo_page_trylock(page)) {
+		if (vmo_tree_has_page(&cow->tree, key, page))
+			return page;
+		vmo_page_unlock(page);
+	}
+	vmo_page_put(page);
+	return NULL;
+}
+
+/* ---- owning ------------------------------------------------------------ */
+
+/* Bits of a former epoch say nothing. Leaf lock. */
+static void leaf_renew(struct vmo_cow_pages *cow, struct vmo_leaf *leaf)
+{
+	if (leaf->epoch == cow->epoch)
+		return;
+	leaf->epoch = cow->epoch;
+	leaf->mine = 0;
+}
+
+/* Is @page, in an exclusive leaf, known to be ours? Leaf lock. */
+static bool known_ours(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t key,
+		       struct page *page)
+{
+	u64 bits = leaf->writable;
+
+	if (leaf->epoch == cow->epoch)
+		bits |= leaf->mine;
+	return bits & key_bit(key) && vmo_page_shares(page) == 1;
+}
+
+static void set_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
+		     unsigned int flags)
+{
+	leaf_renew(cow, path->leaf);
+	path->leaf->mine |= key_bit(key);
+	if (flags & VMO_OWN_WRITABLE)
+		vmo_tree_mark_writable(path, key);
+}
+
+/*
+ * Takes the content lock exclusive to copy the shared part of the path, and
+ * comes back with it shared. -EINTR: not held. Whether the path is exclusive
+ * now the caller finds out.
+ */
+static int own_path(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	struct vmo_pool pool;
+	struct vmo_need need;
+	int ret;
+
+	vmo_pool_init(&pool);
+	vmo_tree_own_need(&cow->tree, key, true, &need);
+	up_read(&cow->lock);
+	for (;;) {
+		ret = vmo_pool_fill(&pool, &need);
+		if (ret)
+			break;
+		ret = down_write_killable(&cow->lock);
+		if (ret)
+			goto drain;
+		/* While the lock was not held the tree may have changed. */
+		vmo_tree_own_need(&cow->tree, key, true, &need);
+		if (vmo_pool_has(&pool, &need))
+			break;
+		up_write(&cow->lock);
+	}
+	if (ret) {
+		if (down_read_killable(&cow->lock))
+			ret = -EINTR;
+	} else {
+		if (key < cow->end)
+			vmo_tree_own(&cow->tree, key, true, &pool);
+		downgrade_write(&cow->lock);
+	}
+drain:
+	vmo_pool_drain(&pool);
+	return ret;
+}
+
+static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
+		     unsigned int flags, struct page **out)
+{
+	struct vmo_leaf *leaf = path->leaf;
+	struct page *page = vmo_page_alloc(true);
+
+	if (!page)
+		return -ENOMEM;
+	vmo_page_get(page);
+	vmo_page_lock(page);
+	spin_lock(&leaf->lock);
+	if (vmo_slot_page(leaf->slot[key_slot(key)])) {
+		spin_unlock(&leaf->lock);
+		vmo_page_unshare_locked(page);
+		unlock_put(page);
+		return -EAGAIN;
+	}
+	leaf->slot[key_slot(key)] = page;
+	set_ours(cow, path, key, flags);
+	spin_unlock(&leaf->lock);
+	filled(cow, key & ~VMO_LEAF_MASK, key_bit(key));
+	*out = page;
+	return 0;
+}
+
+/*
+ * Puts a copy into the place of @old, which is referenced, locked, and in its
+ * slot. The order is the point: first the slot changes, then our PTEs go, and
+ * only then the share is dropped, by which others may find the page theirs.
+ */
+static int copy_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
+		     unsigned int flags, struct page *old, struct page **out)
+{
+	struct vmo_leaf *leaf = path->leaf;
+	struct page *page = vmo_page_alloc(false);
+	int ret;
+
+	if (!page)
+		return -ENOMEM;
+	ret = vmo_page_copy(page, old);
+	if (ret) {
+		vmo_page_unshare(page);
+		return ret;
+	}
+	vmo_page_get(page);
+	vmo_page_lock(page);
+	spin_lock(&leaf->lock);
+	leaf->slot[key_slot(key)] = page;
+	leaf->writable &= ~key_bit(key);
+	set_ours(cow, path, key, flags);
+	spin_unlock(&leaf->lock);
+	if (vmo_page_mapped(old))
+		cow->ops->unmap(cow, key, key, false);
+	vmo_page_unshare_locked(old);
+	*out = page;
+	return 0;
+}
+
+/* No bit says that the only share of a locked page is ours: look who holds it. */
+static bool check_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
+		       unsigned int flags, struct page *page)
+{
+	if (vmo_page_shares(page) != 1)
+		return false;
+	/*
+	 * Without PTEs, and with the page lock held no new ones, nobody can get
+	 * at the page any more; who got at it before has a reference.
+	 */
+	if (vmo_page_mapped(page))
+		cow->ops->unmap(cow, key, key, false);
+	if (vmo_page_held(page, 1))
+		return false;
+	spin_lock(&path->leaf->lock);
+	set_ours(cow, path, key, flags);
+	spin_unlock(&path->leaf->lock);
+	return true;
+}
+
+/* The same as vmo_cow_own_page(), for a path that is exclusive. -EAGAIN: again. */
+static int own_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
+		    unsigned int flags, struct page **out)
+{
+	struct vmo_leaf *leaf = path->leaf;
+	struct page *page;
+	int ret;
+
+	spin_lock(&leaf->lock);
+	page = vmo_slot_page(leaf->slot[key_slot(key)]);
+	if (page)
+		vmo_page_get(page);
+	spin_unlock(&leaf->lock);
+	if (!page)
+		return fill_slot(cow, path, key, flags, out);
+	vmo_page_lock(page);
+	spin_lock(&leaf->lock);
+	if (leaf->slot[key_slot(key)] != page) {
+		spin_unlock(&leaf->lock);
+		unlock_put(page);
+		return -EAGAIN;
+	}
+	if (known_ours(cow, leaf, key, page)) {
+		set_ours(cow, path, key, flags);
+		spin_unlock(&leaf->lock);
+		*out = page;
+		return 0;
+	}
+	spin_unlock(&leaf->lock);
+	if (check_ours(cow, path, key, flags, page)) {
+		*out = page;
+		return 0;
+	}
+	ret = copy_slot(cow, path, key, flags, page, out);
+	unlock_put(page);
+	return ret;
+}
+
+int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
+		     struct page **page)
+{
+	struct vmo_path path;
+	int ret;
+
+	for (;;) {
+		lockdep_assert_held(&cow->lock);
+		if (key < cow->base || key >= cow->end)
+			return -ERANGE;
+		ret = vmo_tree_hang(&cow->tree, key, &path);
+		if (ret == -EAGAIN) {
+			ret = own_path(cow, key);
+			if (ret)
+				return ret;
+			continue;
+		}
+		if (!ret)
+			ret = own_slot(cow, &path, key, flags, page);
+		if (ret != -EAGAIN)
+			return ret;
+	}
+}
+
+/* ---- committing -------------------------------------------------------- */
+
+/* Fills holes of the leaf of @path in [first, last], no page locks needed. */
+static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t first,
+		     pgoff_t last)
+{
+	struct vmo_leaf *leaf = path->leaf;
+	u64 have = leaf_pages(leaf), done = 0;
+	struct page *page;
+	pgoff_t key;
+	int ret = 0;
+
+	for (key = first; key <= last; key++) {
+		if (have & key_bit(key))
+			continue;
+		page = vmo_page_alloc(true);
+		if (!page) {
+			ret = -ENOMEM;
+			break;
+		}
+		spin_lock(&leaf->lock);
+		if (!vmo_slot_page(leaf->slot[key_slot(key)])) {
+			leaf->slot[key_slot(key)] = page;
+			set_ours(cow, path, key, 0);
+			done |= key_bit(key);
+			page = NULL;
+		}
+		spin_unlock(&leaf->lock);
+		if (page)
+			vmo_page_unshare(page);
+	}
+	filled(cow, first & ~VMO_LEAF_MASK, done);
+	return ret;
+}
+
+/* Owns what of one leaf is not yet; content lock shared as for own_page. */
+static int commit_leaf(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_path path;
+	struct page *page;
+	pgoff_t key;
+	int ret;
+
+	ret = vmo_tree_hang(&cow->tree, first, &path);
+	if (ret == -EAGAIN)
+		ret = own_path(cow, first);
+	else if (!ret)
+		ret = fill_leaf(cow, &path, first, min(last, cow->end - 1));
+	for (key = first; !ret && key <= last; key++) {
+		ret = vmo_cow_own_page(cow, key, 0, &page);
+		if (!ret)
+			unlock_put(page);
+	}
+	return ret;
+}
+
+int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first, to;
+	int ret;
+
+	do {
+		ret = vmo_cow_lock_shared(cow);
+		if (ret)
+			return ret;
+		if (key < cow->base || key >= cow->end) {
+			vmo_cow_unlock_shared(cow);
+			return key == first ? -ERANGE : 0;
+		}
+		to = min3(key | VMO_LEAF_MASK, last, cow->end - 1);
+		ret = commit_leaf(cow, key, to);
+		if (ret == -EINTR)
+			return ret;
+		vmo_cow_unlock_shared(cow);
+		if (ret == -ERANGE)	/* shrunk meanwhile: nothing left to do */
+			return 0;
+		if (!ret && fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+		key = to + 1;
+	} while (!ret && to < last);
+	return ret;
+}
+
+/* ---- taking back ------------------------------------------------------- */
+
+/* Waits for everybody who was handed a page of @mask locked. */
+static void wait_pages(struct vmo_leaf *leaf, u64 mask)
+{
+	struct page *page;
+	unsigned int i;
+
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		if (!(mask & BIT_ULL(i)))
+			continue;
+		spin_lock(&leaf->lock);
+		page = vmo_slot_page(leaf->slot[i]);
+		if (page)
+			vmo_page_get(page);
+		spin_unlock(&leaf->lock);
+		if (!page)
+			continue;
+		vmo_page_wait_unlocked(page);
+		vmo_page_put(page);
+	}
+}
+
+/* Takes the PTEs of what was cut from @cow. Content lock exclusive. */
+static void revoke_cut(struct vmo_cow_pages *cow, struct vmo_page_tree *cut, pgoff_t first,
+		       pgoff_t last)
+{
+	pgoff_t key = first, from = last, to = 0;
+	struct vmo_leaf *leaf;
+
+	while ((leaf = vmo_tree_next_leaf(cut, &key, last, false))) {
+		from = min(from, key);
+		to = min(last, key | VMO_LEAF_MASK);
+		wait_pages(leaf, ~0ULL);
+		cond_resched();
+		key = (key | VMO_LEAF_MASK) + 1;
+	}
+	if (to >= from)
+		cow->ops->unmap(cow, from, to, false);
+}
+
+/*
+ * Takes the content lock exclusive with a pool that suffices for a cut of
+ * [first, last]. @shrink: the range must not be checked against the end.
+ */
+static int lock_for_cut(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			struct vmo_pool *pool)
+{
+	struct vmo_need need = { };
+	int ret;
+
+	for (;;) {
+		ret = vmo_pool_fill(pool, &need);
+		if (!ret)
+			ret = vmo_cow_lock_excl(cow);
+		if (ret)
+			return ret;
+		vmo_tree_cut_need(&cow->tree, first, last, &need);
+		if (vmo_pool_has(pool, &need))
+			return 0;
+		vmo_cow_unlock_excl(cow);
+	}
+}
+
+int vmo_cow_remove(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_page_tree cut = { };
+	struct vmo_pool pool;
+	int ret;
+
+	vmo_pool_init(&pool);
+	ret = lock_for_cut(cow, first, last, &pool);
+	if (ret)
+		goto drain;
+	if (first < cow->base || last < first || last >= cow->end) {
+		ret = -ERANGE;
+	} else {
+		vmo_tree_cut(&cut, &cow->tree, first, last, &pool);
+		revoke_cut(cow, &cut, first, last);
+	}
+	vmo_cow_unlock_excl(cow);
+	vmo_tree_drop(&cut);
+drain:
+	vmo_pool_drain(&pool);
+	return ret;
+}
+
+/* Nobody may be about to map a zero page past the new end. */
+static void wait_zero_pages(struct vmo_cow_pages *cow)
+{
+	unsigned int i;
+
+	smp_mb();	/* as in filled(); here the lock excludes map_hole() */
+	if (!READ_ONCE(cow->zero_mapped))
+		return;
+	for (i = 0; i < VMO_ZERO_PAGES; i++) {
+		vmo_page_lock(vmo_page_zero_nth(i));
+		vmo_page_unlock(vmo_page_zero_nth(i));
+	}
+}
+
+static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
+{
+	struct vmo_page_tree cut = { };
+	struct vmo_pool pool;
+	pgoff_t last;
+	int ret;
+
+	vmo_pool_init(&pool);
+	ret = lock_for_cut(cow, end, VMO_KEY_MAX, &pool);
+	if (ret)
+		goto drain;
+	if (end < cow->end) {
+		last = cow->end - 1;
+		cow->end = end;
+		vmo_tree_cut(&cut, &cow->tree, end, last, &pool);
+		revoke_cut(cow, &cut, end, last);
+		wait_zero_pages(cow);
+		cow->ops->unmap(cow, end, last, true);
+	}
+	vmo_cow_unlock_excl(cow);
+	vmo_tree_drop(&cut);
+drain:
+	vmo_pool_drain(&pool);
+	return ret;
+}
+
+int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end)
+{
+	int ret;
+
+	if (end < cow->base || end > VMO_KEY_MAX)
+		return -ERANGE;
+	ret = vmo_cow_lock_excl(cow);
+	if (ret)
+		return ret;
+	if (end >= cow->end) {
+		cow->end = end;
+		vmo_cow_unlock_excl(cow);
+		return 0;
+	}
+	vmo_cow_unlock_excl(cow);
+	return shrink(cow, end);
+}
+
+/* ---- snapshot ---------------------------------------------------------- */
+
+/* Write-protects what is writable in [first, last], in runs. */
+static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first, from = 0, to = 0, base;
+	bool open = false;
+	struct vmo_leaf *leaf;
+	u64 mask;
+
+	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, last, true))) {
+		base = key & ~VMO_LEAF_MASK;
+		mask = vmo_leaf_bits(leaf->writable, base, first, last);
+		key = base + VMO_LEAF_SLOTS;
+		if (!mask)
+			continue;
+		wait_pages(leaf, mask);
+		/* Each call flushes TLBs, so gaps of up to a leaf are worth joining. */
+		if (open && base + __ffs64(mask) - to > VMO_LEAF_SLOTS) {
+			cow->ops->write_protect(cow, from, to);
+			open = false;
+		}
+		if (!open)
+			from = base + __ffs64(mask);
+		to = base + fls64(mask) - 1;
+		open = true;
+		cond_resched();
+	}
+	if (open)
+		cow->ops->write_protect(cow, from, to);
+}
+
+/*
+ * Clears the writable bits of [first, last] but for pages that somebody who
+ * may still write them holds. Those stay with this content, and the leaf and
+ * the nodes above them exclusive to it, which the summaries tell.
+ */
+static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_leaf *leaf;
+	pgoff_t key = first, base;
+	unsigned int i;
+	u64 mask;
+
+	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, last, true))) {
+		base = key & ~VMO_LEAF_MASK;
+		mask = vmo_leaf_bits(leaf->writable, base, first, last);
+		key = base + VMO_LEAF_SLOTS;
+		spin_lock(&leaf->lock);
+		for (i = 0; i < VMO_LEAF_SLOTS; i++)
+			if (mask & BIT_ULL(i) && !vmo_page_held(leaf->slot[i], 0))
+				leaf->writable &= ~BIT_ULL(i);
+		spin_unlock(&leaf->lock);
+	}
+	vmo_tree_fold_writable(&cow->tree, first, last);
+}
+
+int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child)
+{
+	struct vmo_need need = { };
+	struct vmo_pool pool;
+	pgoff_t last;
+	int ret;
+
+	vmo_pool_init(&pool);
+	for (;;) {
+		ret = vmo_pool_fill(&pool, &need);
+		if (!ret)
+			ret = vmo_cow_lock_excl(cow);
+		if (ret)
+			goto drain;
+		if (child->base >= min(child->end, cow->end))
+			break;		/* all of the window is past the end */
+		last = min(child->end, cow->end) - 1;
+		/*
+		 * From here on nothing counts as ours without a new look. That,
+		 * and what is revoked, does no harm if the pool falls short.
+		 */
+		cow->epoch = next_epoch();
+		revoke_writable(cow, child->base, last);
+		clear_writable(cow, child->base, last);
+		vmo_tree_share_need(&cow->tree, child->base, last, &need);
+		if (vmo_pool_has(&pool, &need)) {
+			ret = vmo_tree_share(&child->tree, &cow->tree, child->base, last, &pool);
+			break;
+		}
+		vmo_cow_unlock_excl(cow);
+	}
+	vmo_cow_unlock_excl(cow);
+	if (ret)
+		vmo_tree_drop(&child->tree);
+drain:
+	vmo_pool_drain(&pool);
+	return ret;
+}
+
+/* ---- asking ------------------------------------------------------------ */
+
+int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		  struct vmo_usage *usage)
+{
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	memset(usage, 0, sizeof(*usage));
+	vmo_tree_usage(&cow->tree, first, last, usage);
+	vmo_cow_unlock_shared(cow);
+	return 0;
+}
+
+static int seek_locked(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool hole,
+		       pgoff_t *found)
+{
+	pgoff_t key = first, base;
+	struct vmo_leaf *leaf;
+	u64 mask;
+
+	while (first <= last) {
+		leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false);
+		if (hole && (!leaf || key > first)) {
+			*found = first;
+			return 0;
+		}
+		if (!leaf)
+			break;
+		base = key & ~VMO_LEAF_MASK;
+		mask = leaf_pages(leaf);
+		mask = vmo_leaf_bits(hole ? ~mask : mask, base, first, last);
+		if (mask) {
+			*found = base + __ffs64(mask);
+			return 0;
+		}
+		key = base + VMO_LEAF_SLOTS;
+		first = key;
+		cond_resched();
+	}
+	return -ENXIO;
+}
+
+int vmo_cow_seek(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool hole,
+		 pgoff_t *found)
+{
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	ret = seek_locked(cow, first, last, hole, found);
+	vmo_cow_unlock_shared(cow);
+	return ret;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One memory content: a page tree, its limits, and the protocol by which
+ * pages are handed out and taken back (layer L1).
+ *
+ * Several objects (slices, references) may hold one content; a snapshot makes
+ * a new one that shares nodes with it. The engine knows nothing of mappings:
+ * whoever provides them gives &struct vmo_cow_ops, and promises that a page
+ * which is handed out *locked* stays locked until its PTE is in place.
+ *
+ * Lock order: content lock -> page lock -> leaf lock. Who holds a page lock
+ * never takes a content lock. Two content locks are never held at once here.
+ */
+#ifndef VMO_COW_PAGES_H
+#define VMO_COW_PAGES_H
+
+#include "engine.h"
+#include "page_tree.h"
+
+struct vmo_cow_pages;
+
+/**
+ * struct vmo_cow_ops - how to take back what was handed out
+ * @unmap: remove every PTE of the keys; with @even_cows also what private
+ *	mappings copied from them. Content lock held, either way; page locks
+ *	may be held.
+ * @write_protect: make every PTE of the keys read-only *and clean*, so that
+ *	mprotect() cannot make it writable again without a fault. Content lock
+ *	held exclusive.
+ */
+struct vmo_cow_ops {
+	void (*unmap)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even_cows);
+	void (*write_protect)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+};
+
+/**
+ * struct vmo_cow_pages - a content
+ * @lock: the content lock. Shared: look-ups, faults, filling and owning
+ *	single slots. Exclusive: the structure of @tree, @end, @epoch.
+ * @tree: the pages; @lock
+ * @end: keys from here on do not exist; @lock
+ * @base: the first key; immutable
+ * @epoch: no two contents, and no content before and after a snapshot, have
+ *	the same; @lock
+ * @zero_mapped: a hole may be mapped. Set under @lock shared, never cleared;
+ *	see vmo_cow_hole().
+ * @ops: immutable
+ */
+struct vmo_cow_pages {
+	struct rw_semaphore lock;
+	struct vmo_page_tree tree;
+	pgoff_t end;
+	pgoff_t base;
+	u64 epoch;
+	bool zero_mapped;
+	const struct vmo_cow_ops *ops;
+};
+
+/* An empty content with the keys [@base, @end). Cannot fail. */
+void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
+		  pgoff_t base, pgoff_t end);
+/* Drops all pages. Nobody uses the content any more; no mapping is left. */
+void vmo_cow_destroy(struct vmo_cow_pages *cow);
+
+/* The content lock. The first two are killable: -EINTR. */
+int vmo_cow_lock_shared(struct vmo_cow_pages *cow);
+int vmo_cow_lock_excl(struct vmo_cow_pages *cow);
+void vmo_cow_unlock_shared(struct vmo_cow_pages *cow);
+void vmo_cow_unlock_excl(struct vmo_cow_pages *cow);
+
+/*
+ * The page at @key with a reference, NULL if it reads zero. Content lock
+ * shared; for readers that are done before they release it.
+ */
+struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key);
+
+/*
+ * The page to map read-only at @key: referenced, locked, and still the one of
+ * its slot; for a hole, a zero page in its place. Content lock shared. Never
+ * NULL.
+ */
+struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key);
+
+/*
+ * For batches: the page at @key if it can be locked at once, referenced,
+ * locked and still the one of its slot; else NULL. Content lock shared.
+ */
+struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key);
+
+/* The page is to be mapped, or given to a device, writable. */
+#define VMO_OWN_WRITABLE	1U
+
+/*
+ * vmo_cow_own_page - make the page at @key ours, so that it may be written
+ *
+ * Copies a shared page, fills a hole. Content lock shared, at entry and
+ * return; it may have been released in between, so @key is checked against
+ * the limits here. On success *@page is referenced, locked, and ours until
+ * the lock is released or, with VMO_OWN_WRITABLE, until it is revoked.
+ *
+ * Return: 0; -ERANGE if @key is outside of [base, end); -ENOMEM; -EIO if the
+ * page could not be copied; -EINTR if killed while waiting for the lock, and
+ * then the lock is NOT held.
+ */
+int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
+		     struct page **page);
+
+/*
+ * vmo_cow_commit - fill the holes and own the shared pages of [@first, @last]
+ *
+ * No lock held. Stops at a shrink (and succeeds, T5). -EINTR if killed,
+ * -ENOMEM; what is committed stays. -ERANGE if @first is at or past the end.
+ */
+int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/*
+ * vmo_cow_remove - let [@first, @last] read zero, give its pages up
+ *
+ * No lock held. -ERANGE if not inside [base, end), -ENOMEM, -EINTR; an error
+ * leaves everything as it was.
+ */
+int vmo_cow_remove(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/* Sets the end. Cut pages leave private mappings too. Errors as for remove. */
+int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end);
+
+/*
+ * vmo_cow_snapshot - let @child have the content that @cow has at one instant
+ *
+ * @child was initialised for the keys of its window (base is the first, and
+ * its end may lie past that of @cow) and is not known to anybody yet. No lock
+ * held. Costs in proportion to what was written since the last snapshot.
+ * Pages that somebody may still be writing are copied. -ENOMEM, -EINTR, -EIO
+ * leave @cow as it was and @child empty.
+ */
+int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child);
+
+/* Sums up what the content holds. No lock held; -EINTR. */
+int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		  struct vmo_usage *usage);
+
+/*
+ * The first key in [@first, @last] with a page (@hole false) or without
+ * (@hole true); -ENXIO if there is none, -EINTR.
+ */
+int vmo_cow_seek(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool hole,
+		 pgoff_t *found);
+
+#endif

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mappings: faults hand pages out, and the engine's ops take them back.
+ *
+ * vm_pgoff, folio->index and every unmap argument are keys. A handler returns
+ * the page *locked*; the core sets the PTE after that and unlocks. This lock is
+ * all that a revoker can wait for. Lock order: mmap_lock or VMA lock ->
+ * content lock -> page lock.
+ */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "doors.h"
+#include "page.h"
+
+/* Read faults map so many resident pages around, as filemap does. */
+#define AROUND_PAGES	16U
+
+/* ---- taking back ------------------------------------------------------- */
+
+static struct vmo_mappings *cow_mappings(struct vmo_cow_pages *cow)
+{
+	return vmo_mappings(container_of(cow, struct vmo_content, cow));
+}
+
+static void unmap_keys(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even_cows)
+{
+	struct vmo_mappings *maps = cow_mappings(cow);
+
+	unmap_mapping_pages(maps->home.mapping, first, last - first + 1, even_cows);
+	unmap_mapping_pages(&maps->odd, first, last - first + 1, even_cows);
+}
+
+#ifdef CONFIG_MAPPING_DIRTY_HELPERS
+
+/* Keys per call: as many bits as we like to have on the stack. */
+#define PROTECT_PAGES	2048UL
+
+/*
+ * A dirty read-only PTE of a shared mapping gets its write permission back
+ * from mprotect() without a fault, so the PTEs have to be clean as well. As
+ * either step may race with the same mprotect(), both are repeated until one
+ * round finds nothing to do.
+ */
+static bool protect_run(struct address_space *mapping, pgoff_t first, pgoff_t nr)
+{
+	DECLARE_BITMAP(dirty, PROTECT_PAGES);
+	unsigned long changed;
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		pgoff_t from = nr, to = 0;
+
+		bitmap_zero(dirty, nr);
+		changed = wp_shared_mapping_range(mapping, first, nr);
+		changed += clean_record_shared_mapping_range(mapping, first, nr, first, dirty,
+							     &from, &to);
+		if (!changed)
+			return true;
+	}
+	return false;
+}
+#else
+#define PROTECT_PAGES	ULONG_MAX
+
+/* A kernel without the helpers: what cannot be protected is unmapped. */
+static bool protect_run(struct address_space *mapping, pgoff_t first, pgoff_t nr)
+{
+	return false;
+}
+#endif
+
+static void write_protect_keys(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct address_space *mapping = cow_mappings(cow)->home.mapping;
+	pgoff_t nr;
+
+	if (!mapping_mapped(mapping))
+		return;
+	for (; first <= last; first += nr) {
+		nr = min(last - first + 1, PROTECT_PAGES);
+		if (!protect_run(mapping, first, nr))
+			unmap_mapping_pages(mapping, first, nr, false);
+	}
+}
+
+const struct vmo_cow_ops vmo_mapping_ops = {
+	.unmap = unmap_keys,
+	.write_protect = write_protect_keys,
+};
+
+/* ---- handing out ------------------------------------------------------- */
+
+static vm_fault_t fault_error(int err)
+{
+	switch (err) {
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	case -EIO:
+		return VM_FAULT_HWPOISON;
+	default:
+		/* Past the end; or killed, and this ends a fault in the kernel. */
+		return VM_FAULT_SIGBUS;
+	}
+}
+
+/*
+ * Inserts a run of locked pages read-only, skips PTEs that are there already,
+ * and gives the pages back.
+ */
+static void insert_run(struct vm_area_struct *vma, pgoff_t key, struct page **page,
+		       unsigned long nr)
+{
+	unsigned long addr = vma->vm_start + ((key - vma->vm_pgoff) << PAGE_SHIFT);
+	unsigned long done = 0, left, i;
+	int err;
+
+	while (done < nr) {
+		left = nr - done;
+		err = vm_insert_pages(vma, addr + (done << PAGE_SHIFT), page + done, &left);
+		done = nr - left;
+		if (!err)
+			break;
+		if (err != -EBUSY)
+			break;
+		done++;
+	}
+	for (i = 0; i < nr; i++) {
+		unlock_page(page[i]);
+		put_page(page[i]);
+	}
+}
+
+/*
+ * Maps what is resident around @vmf->pgoff but not the page itself, which the
+ * core does. Content lock shared. What cannot be locked at once is left out.
+ */
+static void map_around(struct vm_fault *vmf, struct vmo_cow_pages *cow, pgoff_t end)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	pgoff_t key = max(vmf->pgoff & ~(AROUND_PAGES - 1UL), vma->vm_pgoff);
+	pgoff_t last = min3(vmf->pgoff | (AROUND_PAGES - 1UL), end - 1,
+			    vma->vm_pgoff + vma_pages(vma) - 1);
+	struct page *page[AROUND_PAGES];
+	unsigned long nr = 0;
+
+	for (; key <= last; key++) {
+		page[nr] = key == vmf->pgoff ? NULL : vmo_cow_try_read_page(cow, key);
+		if (page[nr] && vmo_page_poisoned(page[nr])) {
+			unlock_page(page[nr]);
+			put_page(page[nr]);
+			page[nr] = NULL;
+		}
+		if (page[nr]) {
+			nr++;
+			continue;
+		}
+		insert_run(vma, key - nr, page, nr);
+		nr = 0;
+	}
+	insert_run(vma, key - nr, page, nr);
+}
+
+/* The page to map, locked. Content lock shared unless the answer is -EINTR. */
+static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
+{
+	bool write = vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED;
+	struct vmo_cow_pages *cow = &vmo->content->cow;
+	pgoff_t end = min(vmo->base + vmo->pages, cow->end);
+
+	if (vmf->pgoff < vmo->base || vmf->pgoff >= end)
+		return -ERANGE;
+	if (write)
+		return vmo_cow_own_page(cow, vmf->pgoff, 0, page);
+	if (!(vmf->flags & FAULT_FLAG_WRITE))
+		map_around(vmf, cow, end);
+	*page = vmo_cow_read_page(cow, vmf->pgoff);
+	return 0;
+}
+
+static vm_fault_t vmo_fault(struct vm_fault *vmf)
+{
+	struct vmo *vmo = vmf->vma->vm_private_data;
+	struct vmo_cow_pages *cow = &vmo->content->cow;
+	struct page *page;
+	int err;
+
+	err = vmo_cow_lock_shared(cow);
+	if (err)
+		return fault_error(err);
+	err = fault_page(vmf, vmo, &page);
+	if (err == -EINTR)
+		return fault_error(err);
+	vmo_cow_unlock_shared(cow);
+	if (err)
+		return fault_error(err);
+	if (vmo_page_poisoned(page)) {
+		/* Not to the core, which would try to drop it from a page cache. */
+		unlock_page(page);
+		put_page(page);
+		return VM_FAULT_HWPOISON;
+	}
+	vmf->page = page;
+	return VM_FAULT_LOCKED;
+}
+
+/*
+ * The page in @vmf is mapped read-only, or about to be mapped, and shall become
+ * writable: if it is ours, the core may go on with it, else the fault starts
+ * again and finds the copy.
+ */
+static vm_fault_t vmo_page_mkwrite(struct vm_fault *vmf)
+{
+	struct vmo *vmo = vmf->vma->vm_private_data;
+	struct vmo_cow_pages *cow = &vmo->content->cow;
+	struct page *page;
+	int err;
+
+	err = vmo_cow_lock_shared(cow);
+	if (err)
+		return fault_error(err);
+	err = vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_WRITABLE, &page);
+	if (err == -EINTR)
+		return fault_error(err);
+	vmo_cow_unlock_shared(cow);
+	if (err)
+		return fault_error(err);
+	if (page != vmf->page) {
+		unlock_page(page);
+		put_page(page);
+		return VM_FAULT_NOPAGE;
+	}
+	vmo_home_set(page, vmo->content->home, vmf->pgoff);
+	put_page(page);		/* the core has a reference of its own */
+	return VM_FAULT_LOCKED;
+}
+
+/*
+ * Nothing can be mapped from here by a module; but with this operation in
+ * place the core calls ->fault under the per-VMA lock.
+ */
+static vm_fault_t vmo_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	return 0;
+}
+
+static const struct vm_operations_struct vmo_vm_ops = {
+	.fault = vmo_fault,
+	.page_mkwrite = vmo_page_mkwrite,
+	.map_pages = vmo_map_pages,
+};
+
+int vmo_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	bool odd = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE);
+	struct vmo *vmo = vmo_from_file(file);
+	struct file *own;
+
+	/* The core checked the offset against the file, we shift it to keys. */
+	if (vma->vm_pgoff > VMO_MAX_PAGES - vmo->base ||
+	    vma_pages(vma) > VMO_MAX_PAGES - vmo->base - vma->vm_pgoff)
+		return -EOVERFLOW;
+	if (odd || vmo->base) {
+		own = vmo_file_for_vma(vmo, file, odd);
+		if (IS_ERR(own))
+			return PTR_ERR(own);
+		vma_set_file(vma, own);
+		fput(own);
+	}
+	vma->vm_pgoff += vmo->base;
+	vma->vm_private_data = vmo;	/* the file holds the inode, and that the object */
+	vma->vm_ops = &vmo_vm_ops;
+	vm_flags_set(vma, VM_MIXEDMAP);	/* vm_insert_pages() from a fault needs it */
+	return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Pages and nodes as the engine sees them (layer L1).
+ *
+ * page.c implements this for the kernel, tests/engine/shim.c for user space.
+ * The engine touches a struct page through these functions only.
+ *
+ * A page in a tree has one *share* for each leaf slot that holds it, kept in
+ * page->private, and all its shares together own one reference of the page.
+ * Any further reference belongs to somebody outside of the trees: a PTE, a
+ * pipe, a device, or a function that is just looking at the page.
+ */
+#ifndef VMO_PAGE_H
+#define VMO_PAGE_H
+
+#include "engine.h"
+
+/**
+ * struct vmo_counters - what the module holds, for tests and for debugfs
+ * @pages: pages with at least one share
+ * @nodes: inner nodes and leaves
+ */
+struct vmo_counters {
+	long pages;
+	long nodes;
+};
+
+void vmo_counters_read(struct vmo_counters *sum);
+
+int vmo_pages_init(void);
+void vmo_pages_exit(void);
+
+/* A new page with one share, unlocked. NULL if there is no memory. */
+struct page *vmo_page_alloc(bool zero);
+/* 0, or -EIO if reading @src hit a hardware memory error. */
+int vmo_page_copy(struct page *dst, struct page *src);
+bool vmo_page_poisoned(struct page *page);
+
+/*
+ * Shares. A drop has release order and the reader acquire order, so whoever
+ * reads 1 sees everything that former sharers did with the page.
+ */
+void vmo_page_share(struct page *page);
+long vmo_page_shares(struct page *page);
+/* Drops a share; the last one gives the page up, for which it may sleep. */
+void vmo_page_unshare(struct page *page);
+/* The same for a caller who holds the page lock. */
+void vmo_page_unshare_locked(struct page *page);
+
+/*
+ * Does anybody outside of the tree hold @page, other than by a PTE and by
+ * @callers references of the caller's own? The caller holds the page lock or
+ * excludes faults in another way; a count in motion answers true.
+ */
+bool vmo_page_held(struct page *page, int callers);
+bool vmo_page_mapped(struct page *page);
+
+void vmo_page_get(struct page *page);
+void vmo_page_put(struct page *page);
+void vmo_page_lock(struct page *page);
+bool vmo_page_trylock(struct page *page);
+void vmo_page_unlock(struct page *page);
+void vmo_page_wait_unlocked(struct page *page);
+
+/* The page that stands for a hole at @key of @content in mappings. */
+struct page *vmo_page_zero(const void *content, pgoff_t key);
+#define VMO_ZERO_PAGES	256
+struct page *vmo_page_zero_nth(unsigned int nth);
+
+/* Zeroed nodes; NULL if there is no memory. */
+void *vmo_node_alloc(bool leaf);
+void vmo_node_free(void *node, bool leaf);
+
+#endif

@@ -1,0 +1,1017 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The persistent radix tree; see page_tree.h for what it is.
+ *
+ * Recursion in this file goes down the levels of one tree, VMO_TREE_LEVELS at
+ * most. Nothing recurses along the chain of snapshots: there is none.
+ */
+#include "engine.h"
+#include "page.h"
+#include "page_tree.h"
+
+/* ---- geometry ---------------------------------------------------------- */
+
+/* Keys below a node of @level, as a shift. */
+static inline unsigned int span_shift(unsigned int level)
+{
+	return VMO_LEAF_SHIFT + level * VMO_INNER_SHIFT;
+}
+
+/* The last key below a node of @level that starts at @base. */
+static inline pgoff_t span_last(pgoff_t base, unsigned int level)
+{
+	return base + ((1UL << span_shift(level)) - 1);
+}
+
+/* The slot for @key in an inner node of @level. */
+static inline unsigned int inner_index(unsigned int level, pgoff_t key)
+{
+	return (key >> span_shift(level - 1)) & (VMO_INNER_SLOTS - 1);
+}
+
+static inline unsigned int leaf_index(pgoff_t key)
+{
+	return key & VMO_LEAF_MASK;
+}
+
+static unsigned int level_for(pgoff_t key)
+{
+	unsigned int level = 0;
+
+	while (key >> span_shift(level))
+		level++;
+	return level;
+}
+
+static inline struct vmo_inner *to_inner(struct vmo_node *node)
+{
+	return container_of(node, struct vmo_inner, node);
+}
+
+static inline struct vmo_leaf *to_leaf(struct vmo_node *node)
+{
+	return container_of(node, struct vmo_leaf, node);
+}
+
+/* Pairs with the cmpxchg() that hangs a node. */
+static inline struct vmo_node *slot_load(struct vmo_node *const *slot)
+{
+	return smp_load_acquire(slot);
+}
+
+static bool node_writable(struct vmo_node *node)
+{
+	if (node->level)
+		return !bitmap_empty(to_inner(node)->writable, VMO_INNER_SLOTS);
+	return to_leaf(node)->writable;
+}
+
+/* ---- nodes ------------------------------------------------------------- */
+
+static struct vmo_node *node_new(unsigned int level)
+{
+	struct vmo_node *node = vmo_node_alloc(!level);
+
+	if (!node)
+		return NULL;
+	refcount_set(&node->refs, 1);
+	node->level = level;
+	if (!level)
+		spin_lock_init(&to_leaf(node)->lock);
+	return node;
+}
+
+static void leaf_free(struct vmo_leaf *leaf)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		struct page *page = vmo_slot_page(leaf->slot[i]);
+
+		if (page)
+			vmo_page_unshare(page);
+	}
+	vmo_node_free(leaf, true);
+	cond_resched();
+}
+
+/* Drops a reference. The last one takes what hangs below along, iteratively. */
+static void node_put(struct vmo_node *node)
+{
+	struct vmo_inner *up[VMO_TREE_LEVELS];
+	unsigned int next[VMO_TREE_LEVELS];
+	unsigned int depth = 0;
+
+	for (;;) {
+		if (node && refcount_dec_and_test(&node->refs)) {
+			if (node->level) {
+				up[depth] = to_inner(node);
+				next[depth++] = 0;
+			} else {
+				leaf_free(to_leaf(node));
+			}
+		}
+		while (depth && next[depth - 1] == VMO_INNER_SLOTS)
+			vmo_node_free(up[--depth], false);
+		if (!depth)
+			return;
+		node = up[depth - 1]->slot[next[depth - 1]++];
+	}
+}
+
+/* ---- pools ------------------------------------------------------------- */
+
+void vmo_pool_init(struct vmo_pool *pool)
+{
+	memset(pool, 0, sizeof(*pool));
+	INIT_LIST_HEAD(&pool->inner);
+	INIT_LIST_HEAD(&pool->leaf);
+}
+
+bool vmo_pool_has(const struct vmo_pool *pool, const struct vmo_need *need)
+{
+	return pool->inners >= need->inners && pool->leaves >= need->leaves &&
+	       pool->pages >= need->pages;
+}
+
+static int pool_fill_pages(struct vmo_pool *pool, unsigned long want)
+{
+	struct page **page;
+
+	if (want <= pool->pages)
+		return 0;
+	if (want > pool->room) {
+		page = kvmalloc_array(want, sizeof(*page), GFP_KERNEL_ACCOUNT);
+		if (!page)
+			return -ENOMEM;
+		if (pool->pages)
+			memcpy(page, pool->page, pool->pages * sizeof(*page));
+		kvfree(pool->page);
+		pool->page = page;
+		pool->room = want;
+	}
+	while (pool->pages < want) {
+		pool->page[pool->pages] = vmo_page_alloc(false);
+		if (!pool->page[pool->pages])
+			return -ENOMEM;
+		pool->pages++;
+		cond_resched();
+	}
+	return 0;
+}
+
+int vmo_pool_fill(struct vmo_pool *pool, const struct vmo_need *need)
+{
+	struct vmo_node *node;
+
+	while (pool->inners < need->inners) {
+		node = vmo_node_alloc(false);
+		if (!node)
+			return -ENOMEM;
+		list_add(&to_inner(node)->next, &pool->inner);
+		pool->inners++;
+	}
+	while (pool->leaves < need->leaves) {
+		node = vmo_node_alloc(true);
+		if (!node)
+			return -ENOMEM;
+		list_add(&to_leaf(node)->next, &pool->leaf);
+		pool->leaves++;
+	}
+	return pool_fill_pages(pool, need->pages);
+}
+
+void vmo_pool_drain(struct vmo_pool *pool)
+{
+	struct vmo_inner *inner, *ni;
+	struct vmo_leaf *leaf, *nl;
+
+	list_for_each_entry_safe(inner, ni, &pool->inner, next)
+		vmo_node_free(inner, false);
+	list_for_each_entry_safe(leaf, nl, &pool->leaf, next)
+		vmo_node_free(leaf, true);
+	while (pool->pages)
+		vmo_page_unshare(pool->page[--pool->pages]);
+	kvfree(pool->page);
+	vmo_pool_init(pool);
+}
+
+static struct vmo_node *pool_inner(struct vmo_pool *pool, unsigned int level)
+{
+	struct vmo_inner *inner;
+
+	inner = list_first_entry(&pool->inner, struct vmo_inner, next);
+	list_del(&inner->next);
+	memset(&inner->next, 0, sizeof(inner->next));
+	pool->inners--;
+	refcount_set(&inner->node.refs, 1);
+	inner->node.level = level;
+	return &inner->node;
+}
+
+static struct vmo_node *pool_leaf(struct vmo_pool *pool)
+{
+	struct vmo_leaf *leaf;
+
+	leaf = list_first_entry(&pool->leaf, struct vmo_leaf, next);
+	list_del(&leaf->next);
+	memset(&leaf->next, 0, sizeof(leaf->next));
+	pool->leaves--;
+	refcount_set(&leaf->node.refs, 1);
+	leaf->node.level = 0;
+	spin_lock_init(&leaf->lock);
+	return &leaf->node;
+}
+
+static struct vmo_node *pool_node(struct vmo_pool *pool, unsigned int level)
+{
+	return level ? pool_inner(pool, level) : pool_leaf(pool);
+}
+
+/* ---- look-up ----------------------------------------------------------- */
+
+/* The top node if it covers @key. */
+static struct vmo_node *tree_top(const struct vmo_page_tree *tree, pgoff_t key)
+{
+	struct vmo_node *root = slot_load(&tree->root);
+
+	return root && key <= span_last(0, root->level) ? root : NULL;
+}
+
+struct vmo_leaf *vmo_tree_find(const struct vmo_page_tree *tree, pgoff_t key,
+			       struct vmo_path *path)
+{
+	struct vmo_node *node = tree_top(tree, key);
+
+	memset(path, 0, sizeof(*path));
+	path->exclusive = true;
+	while (node) {
+		vmo_count_visit();
+		if (path->exclusive && !vmo_refs_exclusive(&node->refs))
+			path->exclusive = false;
+		if (!node->level) {
+			path->leaf = to_leaf(node);
+			break;
+		}
+		path->inner[node->level] = to_inner(node);
+		node = slot_load(&to_inner(node)->slot[inner_index(node->level, key)]);
+	}
+	return path->leaf;
+}
+
+/* The leaf of @key without its path. */
+static struct vmo_leaf *tree_leaf(const struct vmo_page_tree *tree, pgoff_t key)
+{
+	struct vmo_node *node = tree_top(tree, key);
+
+	while (node) {
+		vmo_count_visit();
+		if (!node->level)
+			return to_leaf(node);
+		node = slot_load(&to_inner(node)->slot[inner_index(node->level, key)]);
+	}
+	return NULL;
+}
+
+struct page *vmo_tree_get_page(const struct vmo_page_tree *tree, pgoff_t key)
+{
+	struct vmo_leaf *leaf = tree_leaf(tree, key);
+	struct page *page;
+
+	if (!leaf)
+		return NULL;
+	spin_lock(&leaf->lock);
+	page = vmo_slot_page(leaf->slot[leaf_index(key)]);
+	if (page)
+		vmo_page_get(page);
+	spin_unlock(&leaf->lock);
+	return page;
+}
+
+bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct page *page)
+{
+	struct vmo_leaf *leaf = tree_leaf(tree, key);
+	bool has;
+
+	if (!leaf)
+		return !page;
+	spin_lock(&leaf->lock);
+	has = vmo_slot_page(leaf->slot[leaf_index(key)]) == page;
+	spin_unlock(&leaf->lock);
+	return has;
+}
+
+/* Hangs a new node into an empty slot, or finds the one who was faster. */
+static struct vmo_node *hang_node(struct vmo_node **slot, unsigned int level)
+{
+	struct vmo_node *node = node_new(level), *old;
+
+	if (!node)
+		return NULL;
+	old = cmpxchg(slot, NULL, node);
+	if (!old)
+		return node;
+	vmo_node_free(node, !level);
+	return old;
+}
+
+int vmo_tree_hang(struct vmo_page_tree *tree, pgoff_t key, struct vmo_path *path)
+{
+	struct vmo_node **slot = &tree->root;
+	struct vmo_node *node = slot_load(slot);
+	unsigned int level = node ? node->level : level_for(key);
+
+	memset(path, 0, sizeof(*path));
+	for (;;) {
+		if (!node)
+			node = hang_node(slot, level);
+		if (!node)
+			return -ENOMEM;
+		vmo_count_visit();
+		if (!vmo_refs_exclusive(&node->refs))
+			return -EAGAIN;
+		/* Only a root can be too low, also one that a racer hung. */
+		if (slot == &tree->root && key > span_last(0, node->level))
+			return -EAGAIN;
+		level = node->level;
+		if (!level)
+			break;
+		path->inner[level] = to_inner(node);
+		slot = &to_inner(node)->slot[inner_index(level, key)];
+		node = slot_load(slot);
+		level--;
+	}
+	path->leaf = to_leaf(node);
+	path->exclusive = true;
+	return 0;
+}
+
+/* The first slot from @from on that has a child, with @writable a marked one. */
+static unsigned int next_child(const struct vmo_inner *inner, unsigned int from, bool writable)
+{
+	if (writable)
+		return find_next_bit(inner->writable, VMO_INNER_SLOTS, from);
+	while (from < VMO_INNER_SLOTS && !slot_load(&inner->slot[from]))
+		from++;
+	return from;
+}
+
+/*
+ * Descends from @node to the first leaf at or after *@key. NULL if there is
+ * none below the subtree that was entered last; then *@key is where it ends.
+ */
+static struct vmo_leaf *descend_next(struct vmo_node *node, pgoff_t *key, bool writable)
+{
+	while (node->level) {
+		unsigned int shift = span_shift(node->level - 1);
+		unsigned int index = inner_index(node->level, *key);
+		unsigned int next = next_child(to_inner(node), index, writable);
+		pgoff_t base = *key & ~((1UL << span_shift(node->level)) - 1);
+
+		vmo_count_visit();
+		if (next != index)
+			*key = base + ((pgoff_t)next << shift);
+		if (next == VMO_INNER_SLOTS)
+			return NULL;
+		node = slot_load(&to_inner(node)->slot[next]);
+		/* A summary may outlive a child that was cut. */
+		if (!node) {
+			*key = base + ((pgoff_t)(next + 1) << shift);
+			return NULL;
+		}
+	}
+	vmo_count_visit();
+	return to_leaf(node);
+}
+
+struct vmo_leaf *vmo_tree_next_leaf(const struct vmo_page_tree *tree, pgoff_t *key,
+				    pgoff_t last, bool writable)
+{
+	struct vmo_leaf *leaf;
+	struct vmo_node *top;
+
+	while (*key <= last) {
+		top = tree_top(tree, *key);
+		if (!top)
+			return NULL;
+		leaf = descend_next(top, key, writable);
+		if (!leaf)
+			continue;
+		if (*key > last)
+			return NULL;
+		if (!writable || leaf->writable >> leaf_index(*key))
+			return leaf;
+		*key = (*key | VMO_LEAF_MASK) + 1;
+	}
+	return NULL;
+}
+
+/* ---- writable bits ----------------------------------------------------- */
+
+void vmo_tree_mark_writable(struct vmo_path *path, pgoff_t key)
+{
+	struct vmo_leaf *leaf = path->leaf;
+	bool first = !leaf->writable;
+	unsigned int level;
+
+	lockdep_assert_held(&leaf->lock);
+	leaf->writable |= BIT_ULL(leaf_index(key));
+	if (!first)
+		return;		/* whoever set the first bit set the summaries */
+	for (level = 1; level < VMO_TREE_LEVELS && path->inner[level]; level++)
+		set_bit(inner_index(level, key), path->inner[level]->writable);
+}
+
+static void fold_node(struct vmo_inner *inner, pgoff_t base, pgoff_t first, pgoff_t last)
+{
+	unsigned int level = inner->node.level;
+	unsigned int shift = span_shift(level - 1);
+	unsigned int i;
+
+	for_each_set_bit(i, inner->writable, VMO_INNER_SLOTS) {
+		pgoff_t child = base + ((pgoff_t)i << shift);
+		struct vmo_node *node = inner->slot[i];
+
+		if (child > last || span_last(child, level - 1) < first)
+			continue;
+		vmo_count_visit();
+		if (node && node->level)
+			fold_node(to_inner(node), child, first, last);
+		if (!node || !node_writable(node))
+			clear_bit(i, inner->writable);
+	}
+}
+
+void vmo_tree_fold_writable(struct vmo_page_tree *tree, pgoff_t first, pgoff_t last)
+{
+	if (tree->root && tree->root->level)
+		fold_node(to_inner(tree->root), 0, first, last);
+}
+
+/* ---- owning a path ----------------------------------------------------- */
+
+static void need_add(struct vmo_need *need, unsigned int level)
+{
+	if (level)
+		need->inners++;
+	else
+		need->leaves++;
+}
+
+/* Counts the nodes to copy or to add on the way from @node down to @key. */
+static void own_need_below(struct vmo_node *node, unsigned int level, pgoff_t key,
+			   bool create, struct vmo_need *need)
+{
+	bool shared = false;
+
+	for (;; level--) {
+		if (!node && !create)
+			return;
+		/* What hangs below a shared node is shared once that is copied. */
+		if (node && !vmo_refs_exclusive(&node->refs))
+			shared = true;
+		if (!node || shared)
+			need_add(need, level);
+		if (!level)
+			return;
+		if (node)
+			node = slot_load(&to_inner(node)->slot[inner_index(level, key)]);
+	}
+}
+
+void vmo_tree_own_need(const struct vmo_page_tree *tree, pgoff_t key, bool create,
+		       struct vmo_need *need)
+{
+	struct vmo_node *root = slot_load(&tree->root);
+	unsigned int level = level_for(key);
+
+	memset(need, 0, sizeof(*need));
+	if (root && key <= span_last(0, root->level)) {
+		own_need_below(root, root->level, key, create, need);
+	} else if (create) {
+		if (root) {		/* levels above it; the branch starts below the top */
+			need->inners += level - root->level;
+			level--;
+		}
+		own_need_below(NULL, level, key, true, need);
+	}
+}
+
+static struct vmo_node *copy_inner(struct vmo_inner *src, struct vmo_pool *pool)
+{
+	struct vmo_node *node = pool_inner(pool, src->node.level);
+	struct vmo_inner *dst = to_inner(node);
+	unsigned int i;
+
+	for (i = 0; i < VMO_INNER_SLOTS; i++) {
+		dst->slot[i] = slot_load(&src->slot[i]);
+		if (dst->slot[i])
+			refcount_inc(&dst->slot[i]->refs);
+	}
+	return node;
+}
+
+static struct vmo_node *copy_leaf(struct vmo_leaf *src, struct vmo_pool *pool)
+{
+	struct vmo_node *node = pool_leaf(pool);
+	struct vmo_leaf *dst = to_leaf(node);
+	unsigned int i;
+
+	/* Under the lock of the source: another member may change it (compress). */
+	spin_lock(&src->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		dst->slot[i] = src->slot[i];
+		if (vmo_slot_page(dst->slot[i]))
+			vmo_page_share(dst->slot[i]);
+	}
+	spin_unlock(&src->lock);
+	return node;
+}
+
+/* Makes *@slot, a node of an owned parent, exclusive. */
+static struct vmo_node *own_node(struct vmo_node **slot, struct vmo_pool *pool)
+{
+	struct vmo_node *node = *slot, *copy;
+
+	if (vmo_refs_exclusive(&node->refs))
+		return node;
+	copy = node->level ? copy_inner(to_inner(node), pool) : copy_leaf(to_leaf(node), pool);
+	*slot = copy;
+	/*
+	 * The others may have dropped theirs by now. Then this frees the node,
+	 * but nothing below: the copy holds all of it.
+	 */
+	node_put(node);
+	return copy;
+}
+
+/* Adds levels above the root until it covers @key. */
+static void grow_root(struct vmo_page_tree *tree, pgoff_t key, struct vmo_pool *pool)
+{
+	while (tree->root && key > span_last(0, tree->root->level)) {
+		struct vmo_node *top = pool_inner(pool, tree->root->level + 1);
+
+		to_inner(top)->slot[0] = tree->root;
+		/* Summaries of a shared root are empty, so this is not lost. */
+		if (node_writable(tree->root))
+			set_bit(0, to_inner(top)->writable);
+		tree->root = top;
+	}
+}
+
+struct vmo_leaf *vmo_tree_own(struct vmo_page_tree *tree, pgoff_t key, bool create,
+			      struct vmo_pool *pool)
+{
+	struct vmo_node **slot = &tree->root;
+	struct vmo_node *node;
+	unsigned int level;
+
+	if (create)
+		grow_root(tree, key, pool);
+	else if (!tree_top(tree, key))
+		return NULL;
+	level = tree->root ? tree->root->level : level_for(key);
+	for (;; level--) {
+		vmo_count_visit();
+		if (*slot)
+			node = own_node(slot, pool);
+		else if (create)
+			*slot = node = pool_node(pool, level);
+		else
+			return NULL;
+		if (!level)
+			return to_leaf(node);
+		slot = &to_inner(node)->slot[inner_index(level, key)];
+	}
+}
+
+/* ---- sharing a window -------------------------------------------------- */
+
+/**
+ * struct window - the arguments of a walk over [@first, @last]
+ * @first: first key
+ * @last: last key
+ * @pool: where nodes and pages come from
+ * @need: for the walks that only count
+ * @err: first failure
+ */
+struct window {
+	pgoff_t first;
+	pgoff_t last;
+	struct vmo_pool *pool;
+	struct vmo_need *need;
+	int err;
+};
+
+static bool window_misses(const struct window *w, pgoff_t base, unsigned int level)
+{
+	return base > w->last || span_last(base, level) < w->first;
+}
+
+static bool window_covers(const struct window *w, pgoff_t base, unsigned int level)
+{
+	return w->first <= base && span_last(base, level) <= w->last;
+}
+
+/* The slots of an inner node that the window touches. */
+static void window_slots(const struct window *w, pgoff_t base, unsigned int level,
+			 unsigned int *from, unsigned int *to)
+{
+	*from = w->first > base ? inner_index(level, w->first) : 0;
+	*to = w->last < span_last(base, level) ? inner_index(level, w->last) :
+						 VMO_INNER_SLOTS - 1;
+}
+
+/* A copy, in place of a share, for a page that somebody may still write. */
+static struct page *copy_held(struct window *w, struct page *page)
+{
+	struct page *copy = w->pool->page[--w->pool->pages];
+	int err = vmo_page_copy(copy, page);
+
+	if (err)
+		w->err = err;
+	return copy;
+}
+
+static struct vmo_node *share_leaf(struct window *w, struct vmo_leaf *src, pgoff_t base)
+{
+	struct vmo_node *node = pool_leaf(w->pool);
+	u64 mask = vmo_leaf_bits(~0ULL, base, w->first, w->last);
+	struct vmo_leaf *dst = to_leaf(node);
+	struct page *page;
+	unsigned int i;
+
+	spin_lock(&src->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		if (!(mask & BIT_ULL(i)))
+			continue;
+		dst->slot[i] = src->slot[i];
+		page = vmo_slot_page(dst->slot[i]);
+		if (!page)
+			continue;
+		if (src->writable & BIT_ULL(i))
+			dst->slot[i] = copy_held(w, page);
+		else
+			vmo_page_share(page);
+	}
+	spin_unlock(&src->lock);
+	return node;
+}
+
+static struct vmo_node *share_node(struct window *w, struct vmo_node *src, pgoff_t base)
+{
+	unsigned int level = src->level;
+	struct vmo_node *node;
+	unsigned int i, to;
+
+	vmo_count_visit();
+	if (window_covers(w, base, level) && !node_writable(src)) {
+		refcount_inc(&src->refs);
+		return src;
+	}
+	if (!level)
+		return share_leaf(w, to_leaf(src), base);
+	node = pool_inner(w->pool, level);
+	window_slots(w, base, level, &i, &to);
+	for (; i <= to; i++) {
+		struct vmo_node *child = to_inner(src)->slot[i];
+
+		if (child)
+			to_inner(node)->slot[i] = share_node(w, child, base +
+					((pgoff_t)i << span_shift(level - 1)));
+	}
+	return node;
+}
+
+int vmo_tree_share(struct vmo_page_tree *dst, struct vmo_page_tree *src,
+		   pgoff_t first, pgoff_t last, struct vmo_pool *pool)
+{
+	struct window w = { .first = first, .last = last, .pool = pool };
+
+	if (src->root && !window_misses(&w, 0, src->root->level))
+		dst->root = share_node(&w, src->root, 0);
+	return w.err;
+}
+
+static void share_need(struct window *w, struct vmo_node *src, pgoff_t base)
+{
+	unsigned int level = src->level;
+	unsigned int i, to;
+
+	vmo_count_visit();
+	if (window_covers(w, base, level) && !node_writable(src))
+		return;
+	need_add(w->need, level);
+	if (!level) {
+		w->need->pages += hweight64(vmo_leaf_bits(to_leaf(src)->writable, base,
+							  w->first, w->last));
+		return;
+	}
+	window_slots(w, base, level, &i, &to);
+	for (; i <= to; i++) {
+		struct vmo_node *child = to_inner(src)->slot[i];
+
+		if (child)
+			share_need(w, child, base + ((pgoff_t)i << span_shift(level - 1)));
+	}
+}
+
+void vmo_tree_share_need(const struct vmo_page_tree *src, pgoff_t first, pgoff_t last,
+			 struct vmo_need *need)
+{
+	struct window w = { .first = first, .last = last, .need = need };
+
+	memset(need, 0, sizeof(*need));
+	if (src->root && !window_misses(&w, 0, src->root->level))
+		share_need(&w, src->root, 0);
+}
+
+/* ---- cutting a range --------------------------------------------------- */
+
+static struct vmo_node *cut_leaf(struct window *w, struct vmo_leaf *src, pgoff_t base)
+{
+	struct vmo_node *node = pool_leaf(w->pool);
+	u64 mask = vmo_leaf_bits(~0ULL, base, w->first, w->last);
+	struct vmo_leaf *dst = to_leaf(node);
+	unsigned int i;
+
+	spin_lock(&src->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		if (!(mask & BIT_ULL(i)))
+			continue;
+		dst->slot[i] = src->slot[i];
+		src->slot[i] = NULL;
+	}
+	src->writable &= ~mask;
+	src->mine &= ~mask;
+	spin_unlock(&src->lock);
+	return node;
+}
+
+/* Moves what the window covers out of *@slot, a slot of an owned parent. */
+static struct vmo_node *cut_node(struct window *w, struct vmo_node **slot, pgoff_t base)
+{
+	struct vmo_node *node = *slot, *src;
+	unsigned int level = node->level;
+	unsigned int i, to;
+
+	vmo_count_visit();
+	if (window_covers(w, base, level)) {
+		*slot = NULL;		/* the reference moves */
+		return node;
+	}
+	src = own_node(slot, w->pool);
+	if (!level)
+		return cut_leaf(w, to_leaf(src), base);
+	node = pool_inner(w->pool, level);
+	window_slots(w, base, level, &i, &to);
+	for (; i <= to; i++) {
+		struct vmo_node **child = &to_inner(src)->slot[i];
+
+		if (!*child)
+			continue;
+		to_inner(node)->slot[i] = cut_node(w, child, base +
+				((pgoff_t)i << span_shift(level - 1)));
+		if (!*child)
+			clear_bit(i, to_inner(src)->writable);
+	}
+	return node;
+}
+
+void vmo_tree_cut(struct vmo_page_tree *dst, struct vmo_page_tree *src,
+		  pgoff_t first, pgoff_t last, struct vmo_pool *pool)
+{
+	struct window w = { .first = first, .last = last, .pool = pool };
+
+	if (src->root && !window_misses(&w, 0, src->root->level))
+		dst->root = cut_node(&w, &src->root, 0);
+}
+
+static void cut_need(struct window *w, struct vmo_node *node, pgoff_t base, bool shared)
+{
+	unsigned int level = node->level;
+	unsigned int i, to;
+
+	vmo_count_visit();
+	if (window_covers(w, base, level))
+		return;
+	need_add(w->need, level);
+	shared |= !vmo_refs_exclusive(&node->refs);
+	if (shared)
+		need_add(w->need, level);
+	if (!level)
+		return;
+	window_slots(w, base, level, &i, &to);
+	for (; i <= to; i++) {
+		struct vmo_node *child = to_inner(node)->slot[i];
+
+		if (child)
+			cut_need(w, child, base + ((pgoff_t)i << span_shift(level - 1)),
+				 shared);
+	}
+}
+
+void vmo_tree_cut_need(const struct vmo_page_tree *src, pgoff_t first, pgoff_t last,
+		       struct vmo_need *need)
+{
+	struct window w = { .first = first, .last = last, .need = need };
+
+	memset(need, 0, sizeof(*need));
+	if (src->root && !window_misses(&w, 0, src->root->level))
+		cut_need(&w, src->root, 0, false);
+}
+
+void vmo_tree_drop(struct vmo_page_tree *tree)
+{
+	struct vmo_node *root = tree->root;
+
+	tree->root = NULL;
+	if (root)
+		node_put(root);
+}
+
+/* ---- usage ------------------------------------------------------------- */
+
+/* Weights have 56 bits of fraction, so that a leaf's sum fits into 64. */
+#define WEIGHT_SHIFT	56
+
+static void usage_leaf(struct window *w, struct vmo_leaf *leaf, pgoff_t base, bool exclusive,
+		       u64 weight, struct vmo_usage *usage)
+{
+	u64 mask = vmo_leaf_bits(~0ULL, base, w->first, w->last);
+	unsigned int i;
+	u64 sum = 0;
+
+	spin_lock(&leaf->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		struct page *page = vmo_slot_page(leaf->slot[i]);
+		long shares;
+
+		if (!page || !(mask & BIT_ULL(i)))
+			continue;
+		shares = vmo_page_shares(page);
+		usage->pages++;
+		usage->private += exclusive && shares == 1;
+		sum += div64_u64(weight, shares);
+	}
+	spin_unlock(&leaf->lock);
+	usage->scaled += sum >> (WEIGHT_SHIFT - 32);
+	cond_resched();
+}
+
+static void usage_node(struct window *w, struct vmo_node *node, pgoff_t base, bool exclusive,
+		       u64 weight, struct vmo_usage *usage)
+{
+	unsigned int level = node->level;
+	unsigned int i, to;
+
+	vmo_count_visit();
+	exclusive = exclusive && vmo_refs_exclusive(&node->refs);
+	weight = div64_u64(weight, refcount_read(&node->refs));
+	if (!level) {
+		usage->leaves++;
+		usage_leaf(w, to_leaf(node), base, exclusive, weight, usage);
+		return;
+	}
+	usage->inners++;
+	window_slots(w, base, level, &i, &to);
+	for (; i <= to; i++) {
+		struct vmo_node *child = slot_load(&to_inner(node)->slot[i]);
+
+		if (child)
+			usage_node(w, child, base + ((pgoff_t)i << span_shift(level - 1)),
+				   exclusive, weight, usage);
+	}
+}
+
+void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
+		    struct vmo_usage *usage)
+{
+	struct window w = { .first = first, .last = last };
+	struct vmo_node *root = slot_load(&tree->root);
+
+	if (root && !window_misses(&w, 0, root->level))
+		usage_node(&w, root, 0, true, 1ULL << WEIGHT_SHIFT, usage);
+}
+
+/* ---- difference -------------------------------------------------------- */
+
+/**
+ * struct diff - the state of a comparison
+ * @w: the range compared
+ * @from: start of the run that is being collected
+ * @to: its end, inclusive
+ * @open: there is such a run
+ * @fn: who is told of a finished run
+ * @arg: for @fn
+ */
+struct diff {
+	struct window w;
+	pgoff_t from;
+	pgoff_t to;
+	bool open;
+	vmo_diff_fn fn;
+	void *arg;
+};
+
+static int diff_flush(struct diff *d)
+{
+	if (!d->open)
+		return 0;
+	d->open = false;
+	return d->fn(d->from, d->to, d->arg);
+}
+
+static int diff_add(struct diff *d, pgoff_t key)
+{
+	int ret = 0;
+
+	if (d->open && d->to + 1 == key) {
+		d->to = key;
+		return 0;
+	}
+	ret = diff_flush(d);
+	d->from = key;
+	d->to = key;
+	d->open = true;
+	return ret;
+}
+
+/* The slots in which two leaves differ; either may be missing. */
+static u64 diff_slots(struct vmo_leaf *a, struct vmo_leaf *b)
+{
+	struct vmo_leaf *lo = a < b ? a : b, *hi = a < b ? b : a;
+	u64 mask = 0;
+	unsigned int i;
+
+	if (lo)
+		spin_lock(&lo->lock);
+	spin_lock_nested(&hi->lock, SINGLE_DEPTH_NESTING);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		struct page *pa = a ? vmo_slot_page(a->slot[i]) : NULL;
+		struct page *pb = b ? vmo_slot_page(b->slot[i]) : NULL;
+
+		if (pa != pb)
+			mask |= BIT_ULL(i);
+	}
+	spin_unlock(&hi->lock);
+	if (lo)
+		spin_unlock(&lo->lock);
+	return mask;
+}
+
+static int diff_leaves(struct diff *d, struct vmo_node *a, struct vmo_node *b, pgoff_t base)
+{
+	u64 mask = diff_slots(a ? to_leaf(a) : NULL, b ? to_leaf(b) : NULL);
+	unsigned int i;
+	int ret = 0;
+
+	mask &= vmo_leaf_bits(~0ULL, base, d->w.first, d->w.last);
+	for (i = 0; i < VMO_LEAF_SLOTS && !ret; i++)
+		if (mask & BIT_ULL(i))
+			ret = diff_add(d, base + i);
+	cond_resched();
+	return ret;
+}
+
+/* The child in slot @i of a node of @level; a lower root stands in slot 0. */
+static struct vmo_node *diff_child(struct vmo_node *node, unsigned int level, unsigned int i)
+{
+	if (!node)
+		return NULL;
+	if (node->level < level)
+		return i ? NULL : node;
+	return slot_load(&to_inner(node)->slot[i]);
+}
+
+static int diff_nodes(struct diff *d, struct vmo_node *a, struct vmo_node *b,
+		      unsigned int level, pgoff_t base)
+{
+	unsigned int i, to;
+	int ret = 0;
+
+	if (a == b)
+		return 0;
+	vmo_count_visit();
+	if (!level)
+		return diff_leaves(d, a, b, base);
+	window_slots(&d->w, base, level, &i, &to);
+	for (; i <= to && !ret; i++)
+		ret = diff_nodes(d, diff_child(a, level, i), diff_child(b, level, i), level - 1,
+				 base + ((pgoff_t)i << span_shift(level - 1)));
+	return ret;
+}
+
+int vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
+		  pgoff_t first, pgoff_t last, vmo_diff_fn fn, void *arg)
+{
+	struct diff d = { .w = { .first = first, .last = last }, .fn = fn, .arg = arg };
+	struct vmo_node *ra = slot_load(&a->root), *rb = slot_load(&b->root);
+	unsigned int level = max(ra ? ra->level : 0, rb ? rb->level : 0);
+	int ret;
+
+	if (window_misses(&d.w, 0, level))
+		return 0;
+	ret = diff_nodes(&d, ra, rb, level, 0);
+	return ret ? ret : diff_flush(&d);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A persistent radix tree of pages (layer L1).
+ *
+ * Keys are page indices. Every node counts the references to it: one from each
+ * parent slot or tree root that points to it. A node that is reached from more
+ * than one place is *shared* and immutable in meaning; to change a slot, a tree
+ * first *owns* the path to it, copying every shared node on the way. So a
+ * snapshot is one reference on the root, a look-up descends one tree, and what
+ * a dead member of the family leaves behind is exclusive again by itself.
+ *
+ * All trees of a family use one key space and nodes cover the same aligned
+ * ranges in each, so equal pointers mean equal content.
+ *
+ * Vocabulary: *first* and *last* are inclusive keys. *Exclusive* means that
+ * every node from the root down has one reference. Only the tree that reaches
+ * a node exclusively changes it.
+ *
+ * Locking. The user of a tree provides a lock that covers its structure (the
+ * content lock of cow_pages.h):
+ *  - held shared: look-ups; hanging new nodes into empty slots of exclusive
+ *    parents (by cmpxchg); changing slots of exclusive leaves;
+ *  - held exclusive: everything that replaces or removes nodes.
+ * A leaf's lock covers its slots and bitmaps. Other trees may copy from a
+ * shared leaf at the same time, so a slot is read, and its page referenced,
+ * under the leaf's lock always. Nothing sleeps under it.
+ */
+#ifndef VMO_PAGE_TREE_H
+#define VMO_PAGE_TREE_H
+
+#include "engine.h"
+
+#ifndef VMO_LEAF_SHIFT
+#define VMO_LEAF_SHIFT	6
+#endif
+#define VMO_LEAF_SLOTS	(1U << VMO_LEAF_SHIFT)
+#define VMO_LEAF_MASK	(VMO_LEAF_SLOTS - 1UL)
+#define VMO_INNER_SHIFT	6
+#define VMO_INNER_SLOTS	(1U << VMO_INNER_SHIFT)
+/* The highest level that a key of 52 bits needs, plus one for the leaves. */
+#define VMO_TREE_LEVELS	((52 - VMO_LEAF_SHIFT + VMO_INNER_SHIFT - 1) / VMO_INNER_SHIFT + 1)
+#define VMO_KEY_MAX	((1UL << 52) - 1)
+
+/*
+ * What a leaf slot holds: NULL, a page, or the marker. The low bits of a page
+ * pointer are free for later kinds.
+ */
+#define VMO_MARKER	((void *)1UL)
+
+static inline struct page *vmo_slot_page(void *slot)
+{
+	return slot == VMO_MARKER ? NULL : slot;
+}
+
+/**
+ * struct vmo_node - the common head of inner nodes and leaves
+ * @refs: parent slots and roots that point here
+ * @level: 0 for a leaf; immutable
+ */
+struct vmo_node {
+	refcount_t refs;
+	unsigned int level;
+};
+
+/**
+ * struct vmo_inner - a node with nodes below it
+ * @node: head
+ * @writable: summary; set if a leaf below may have writable bits. Set by
+ *	set_bit() under the structure lock held shared, cleared only under it
+ *	held exclusive. May be set needlessly, never clear wrongly. Empty in a
+ *	shared node.
+ * @slot: children, each with a reference of ours. NULL becomes a node by
+ *	cmpxchg (structure lock shared); all else with the lock exclusive.
+ * @next: link in a pool of unused nodes
+ */
+struct vmo_inner {
+	struct vmo_node node;
+	DECLARE_BITMAP(writable, VMO_INNER_SLOTS);
+	union {
+		struct vmo_node *slot[VMO_INNER_SLOTS];
+		struct list_head next;
+	};
+};
+
+/**
+ * struct vmo_leaf - a node with pages
+ * @node: head
+ * @lock: covers all below; leaf lock, the innermost of all
+ * @epoch: the content epoch in which @mine is valid
+ * @writable: pages that may be written without asking us, by a PTE or by a
+ *	device. Bits only in exclusive leaves, where they mean *ours* as well.
+ * @mine: pages that were allocated, or checked to be ours, in @epoch
+ * @slot: NULL, VMO_MARKER or a page, of which the slot owns one share
+ * @next: link in a pool of unused nodes
+ */
+struct vmo_leaf {
+	struct vmo_node node;
+	spinlock_t lock;
+	u64 epoch;
+	u64 writable;
+	u64 mine;
+	union {
+		void *slot[VMO_LEAF_SLOTS];
+		struct list_head next;
+	};
+};
+
+/* Those of @bits, of a leaf that starts at @base, whose keys are in [@first, @last]. */
+static inline u64 vmo_leaf_bits(u64 bits, pgoff_t base, pgoff_t first, pgoff_t last)
+{
+	unsigned int from = first > base ? first - base : 0;
+	unsigned int to = min_t(pgoff_t, last - base, VMO_LEAF_SLOTS - 1);
+
+	return bits & GENMASK_ULL(to, from);
+}
+
+/**
+ * struct vmo_page_tree - a root
+ * @root: NULL for an empty tree, else the top node with a reference of ours.
+ *	It covers the keys below 1 << (VMO_LEAF_SHIFT + level * VMO_INNER_SHIFT).
+ */
+struct vmo_page_tree {
+	struct vmo_node *root;
+};
+
+/**
+ * struct vmo_pool - nodes and pages allocated before a lock is taken
+ * @inner: unused inner nodes
+ * @leaf: unused leaves
+ * @page: unused pages, not zeroed, unlocked, with one share each
+ * @inners: number on @inner
+ * @leaves: number on @leaf
+ * @pages: number in @page
+ * @room: size of @page
+ *
+ * Belongs to one call; no locking.
+ */
+struct vmo_pool {
+	struct list_head inner;
+	struct list_head leaf;
+	struct page **page;
+	unsigned long inners;
+	unsigned long leaves;
+	unsigned long pages;
+	unsigned long room;
+};
+
+/**
+ * struct vmo_need - how much of a pool a change of structure will use
+ * @inners: inner nodes
+ * @leaves: leaves
+ * @pages: pages
+ */
+struct vmo_need {
+	unsigned long inners;
+	unsigned long leaves;
+	unsigned long pages;
+};
+
+void vmo_pool_init(struct vmo_pool *pool);
+/* Raises @pool to at least @need. Sleeps. -ENOMEM leaves what it got so far. */
+int vmo_pool_fill(struct vmo_pool *pool, const struct vmo_need *need);
+bool vmo_pool_has(const struct vmo_pool *pool, const struct vmo_need *need);
+void vmo_pool_drain(struct vmo_pool *pool);
+
+/**
+ * struct vmo_path - the way from a root to a key
+ * @inner: the inner node of each level, NULL above the root and below the end
+ * @leaf: the leaf, or NULL if there is none for the key
+ * @exclusive: every node met has one reference
+ */
+struct vmo_path {
+	struct vmo_inner *inner[VMO_TREE_LEVELS];
+	struct vmo_leaf *leaf;
+	bool exclusive;
+};
+
+/* Walks from the root towards @key. Lock: shared. Returns path->leaf. */
+struct vmo_leaf *vmo_tree_find(const struct vmo_page_tree *tree, pgoff_t key,
+			       struct vmo_path *path);
+
+/*
+ * The page at @key with a reference for the caller, or NULL. Lock: shared.
+ */
+struct page *vmo_tree_get_page(const struct vmo_page_tree *tree, pgoff_t key);
+
+/* Is @page (or, if NULL, no page) at @key? Lock: shared. */
+bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct page *page);
+
+/*
+ * Hangs the nodes that @key still lacks below exclusive parents. Lock: shared.
+ * 0 and path->leaf if there is an exclusive leaf now; -EAGAIN if a node is
+ * shared or the root too low, so that vmo_tree_own() is needed; -ENOMEM.
+ */
+int vmo_tree_hang(struct vmo_page_tree *tree, pgoff_t key, struct vmo_path *path);
+
+/*
+ * What vmo_tree_own() will take from the pool. Lock: shared is enough for a
+ * guess, exclusive for the truth.
+ */
+void vmo_tree_own_need(const struct vmo_page_tree *tree, pgoff_t key, bool create,
+		       struct vmo_need *need);
+
+/*
+ * Makes the path to @key exclusive by copying its shared nodes and, with
+ * @create, adding the missing ones. Lock: exclusive. @pool has what
+ * vmo_tree_own_need() said; cannot fail. Returns the leaf, NULL if there is
+ * none and none was to be made.
+ */
+struct vmo_leaf *vmo_tree_own(struct vmo_page_tree *tree, pgoff_t key, bool create,
+			      struct vmo_pool *pool);
+
+/*
+ * The first leaf that overlaps [*@key, @last]; raises *@key to where it starts
+ * overlapping. With @writable only leaves that have writable bits, found
+ * through the summaries. Skips gaps in O(height). Lock: shared; exclusive if
+ * @writable, so that the summaries stand still. NULL at the end.
+ */
+struct vmo_leaf *vmo_tree_next_leaf(const struct vmo_page_tree *tree, pgoff_t *key,
+				    pgoff_t last, bool writable);
+
+/*
+ * Marks the page at @slot of path->leaf writable, here and in the summaries.
+ * Lock: shared, and the leaf's lock. The path is exclusive.
+ */
+void vmo_tree_mark_writable(struct vmo_path *path, pgoff_t key);
+
+/*
+ * Makes the summaries of [@first, @last] exact after bits of leaves were
+ * cleared. Lock: exclusive.
+ */
+void vmo_tree_fold_writable(struct vmo_page_tree *tree, pgoff_t first, pgoff_t last);
+
+/*
+ * vmo_tree_share - let @dst, an empty tree, have [@first, @last] of @src
+ *
+ * Nodes wholly inside are shared; the two boundary paths are copied. A page
+ * whose writable bit is set is not shared: its leaf and the nodes above stay
+ * exclusive to @src, and @dst gets a copy of the page from the pool. Lock:
+ * exclusive (of @src). @pool has what vmo_tree_share_need() said. 0, or -EIO
+ * if a copy hit bad memory; then @dst is incomplete and has to be dropped.
+ */
+int vmo_tree_share(struct vmo_page_tree *dst, struct vmo_page_tree *src,
+		   pgoff_t first, pgoff_t last, struct vmo_pool *pool);
+void vmo_tree_share_need(const struct vmo_page_tree *src, pgoff_t first, pgoff_t last,
+			 struct vmo_need *need);
+
+/*
+ * vmo_tree_cut - move [@first, @last] of @src to @dst, an empty tree
+ *
+ * What @src gave up stays alive in @dst until the caller has revoked it.
+ * Writable bits move with nodes and are dropped with slots. Lock: exclusive.
+ * Cannot fail; @pool has what vmo_tree_cut_need() said.
+ */
+void vmo_tree_cut(struct vmo_page_tree *dst, struct vmo_page_tree *src,
+		  pgoff_t first, pgoff_t last, struct vmo_pool *pool);
+void vmo_tree_cut_need(const struct vmo_page_tree *src, pgoff_t first, pgoff_t last,
+		       struct vmo_need *need);
+
+/* Drops a tree: iterative, no allocation, yields. No lock; may lock pages. */
+void vmo_tree_drop(struct vmo_page_tree *tree);
+
+/**
+ * struct vmo_usage - what one tree holds
+ * @pages: pages, own or shared
+ * @private: pages that only this tree reaches
+ * @scaled: pages divided at every sharing point, in 2^-32 of a page, rounded
+ *	down at each division
+ * @inners: inner nodes that this tree reaches
+ * @leaves: leaves that it reaches
+ */
+struct vmo_usage {
+	u64 pages;
+	u64 private;
+	u64 scaled;
+	u64 inners;
+	u64 leaves;
+};
+
+/* Adds what [@first, @last] of @tree holds to @usage. Lock: shared. */
+void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
+		    struct vmo_usage *usage);
+
+/* A range that differs; a return other than 0 stops the walk. */
+typedef int (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);
+
+/*
+ * Calls @fn, in key order, for the maximal ranges of [@first, @last] in which
+ * the two trees hold different pages, or one holds a page and the other none.
+ * Equal nodes are skipped. Locks: shared, of both. Returns what @fn returned.
+ */
+int vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
+		  pgoff_t first, pgoff_t last, vmo_diff_fn fn, void *arg);
+
+#endif

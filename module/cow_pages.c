@@ -67,20 +67,6 @@ static inline unsigned int key_slot(pgoff_t key)
 	return key & VMO_LEAF_MASK;
 }
 
-/* The pages of a leaf as a mask. */
-static u64 leaf_pages(struct vmo_leaf *leaf)
-{
-	unsigned int i;
-	u64 mask = 0;
-
-	spin_lock(&leaf->lock);
-	for (i = 0; i < VMO_LEAF_SLOTS; i++)
-		if (vmo_slot_page(leaf->slot[i]))
-			mask |= BIT_ULL(i);
-	spin_unlock(&leaf->lock);
-	return mask;
-}
-
 /* ---- reading ----------------------------------------------------------- */
 
 struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key)
@@ -397,7 +383,7 @@ static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t f
 		     pgoff_t last)
 {
 	struct vmo_leaf *leaf = path->leaf;
-	u64 have = leaf_pages(leaf), done = 0;
+	u64 have = vmo_leaf_pages(leaf), done = 0;
 	struct page *page;
 	pgoff_t key;
 	int ret = 0;
@@ -746,7 +732,7 @@ static int seek_locked(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, b
 		if (!leaf)
 			break;
 		base = key & ~VMO_LEAF_MASK;
-		mask = leaf_pages(leaf);
+		mask = vmo_leaf_pages(leaf);
 		mask = vmo_leaf_bits(hole ? ~mask : mask, base, first, last);
 		if (mask) {
 			*found = base + __ffs64(mask);

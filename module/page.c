@@ -126,7 +126,7 @@ bool vmo_page_held(struct page *page, int callers)
 
 	smp_rmb();	/* a PTE that goes drops its mapcount first, its reference last */
 	refs = page_count(page);
-	smp_rmb();
+	smp_rmb();	/* and one that comes takes the reference first */
 	return refs != 1 + callers + before || mapcount(page) != before;
 }
 
@@ -157,7 +157,7 @@ void vmo_page_unlock(struct page *page)
 
 void vmo_page_wait_unlocked(struct page *page)
 {
-	wait_on_page_locked(page);
+	folio_wait_locked(page_folio(page));
 }
 
 /* ---- the zero pages ---------------------------------------------------- */

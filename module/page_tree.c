@@ -53,9 +53,9 @@ static inline struct vmo_leaf *to_leaf(struct vmo_node *node)
 	return container_of(node, struct vmo_leaf, node);
 }
 
-/* Pairs with the cmpxchg() that hangs a node. */
 static inline struct vmo_node *slot_load(struct vmo_node *const *slot)
 {
+	/* Pairs with the cmpxchg() that hangs a node. */
 	return smp_load_acquire(slot);
 }
 
@@ -286,6 +286,19 @@ struct page *vmo_tree_get_page(const struct vmo_page_tree *tree, pgoff_t key)
 		vmo_page_get(page);
 	spin_unlock(&leaf->lock);
 	return page;
+}
+
+u64 vmo_leaf_pages(struct vmo_leaf *leaf)
+{
+	unsigned int i;
+	u64 mask = 0;
+
+	spin_lock(&leaf->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (vmo_slot_page(leaf->slot[i]))
+			mask |= BIT_ULL(i);
+	spin_unlock(&leaf->lock);
+	return mask;
 }
 
 bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct page *page)
@@ -937,34 +950,34 @@ static int diff_add(struct diff *d, pgoff_t key)
 	return ret;
 }
 
-/* The slots in which two leaves differ; either may be missing. */
+/* The slots in which two leaves differ. */
 static u64 diff_slots(struct vmo_leaf *a, struct vmo_leaf *b)
 {
 	struct vmo_leaf *lo = a < b ? a : b, *hi = a < b ? b : a;
-	u64 mask = 0;
 	unsigned int i;
+	u64 mask = 0;
 
-	if (lo)
-		spin_lock(&lo->lock);
+	spin_lock(&lo->lock);
 	spin_lock_nested(&hi->lock, SINGLE_DEPTH_NESTING);
-	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
-		struct page *pa = a ? vmo_slot_page(a->slot[i]) : NULL;
-		struct page *pb = b ? vmo_slot_page(b->slot[i]) : NULL;
-
-		if (pa != pb)
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (vmo_slot_page(a->slot[i]) != vmo_slot_page(b->slot[i]))
 			mask |= BIT_ULL(i);
-	}
 	spin_unlock(&hi->lock);
-	if (lo)
-		spin_unlock(&lo->lock);
+	spin_unlock(&lo->lock);
 	return mask;
 }
 
+/* Either may be missing. */
 static int diff_leaves(struct diff *d, struct vmo_node *a, struct vmo_node *b, pgoff_t base)
 {
-	u64 mask = diff_slots(a ? to_leaf(a) : NULL, b ? to_leaf(b) : NULL);
 	unsigned int i;
 	int ret = 0;
+	u64 mask;
+
+	if (a && b)
+		mask = diff_slots(to_leaf(a), to_leaf(b));
+	else
+		mask = vmo_leaf_pages(to_leaf(a ? a : b));
 
 	mask &= vmo_leaf_bits(~0ULL, base, d->w.first, d->w.last);
 	for (i = 0; i < VMO_LEAF_SLOTS && !ret; i++)

@@ -95,7 +95,7 @@ struct vmo_inner {
  */
 struct vmo_leaf {
 	struct vmo_node node;
-	spinlock_t lock;
+	spinlock_t lock;	/* innermost; covers all below */
 	u64 epoch;
 	u64 writable;
 	u64 mine;
@@ -183,6 +183,9 @@ struct vmo_leaf *vmo_tree_find(const struct vmo_page_tree *tree, pgoff_t key,
  * The page at @key with a reference for the caller, or NULL. Lock: shared.
  */
 struct page *vmo_tree_get_page(const struct vmo_page_tree *tree, pgoff_t key);
+
+/* The slots of @leaf that hold pages, as a mask. Takes the leaf's lock. */
+u64 vmo_leaf_pages(struct vmo_leaf *leaf);
 
 /* Is @page (or, if NULL, no page) at @key? Lock: shared. */
 bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct page *page);

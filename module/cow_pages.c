@@ -462,6 +462,21 @@ int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 
 /* ---- taking back ------------------------------------------------------- */
 
+/*
+ * Nothing lies outside of [base, end). So a range that reaches one of the two
+ * may as well go on to where the tree ends, and needs no boundary there: whole
+ * nodes are shared or moved, not copied.
+ */
+static pgoff_t widen_first(const struct vmo_cow_pages *cow, pgoff_t first)
+{
+	return first <= cow->base ? 0 : first;
+}
+
+static pgoff_t widen_last(const struct vmo_cow_pages *cow, pgoff_t last)
+{
+	return last >= cow->end - 1 ? VMO_KEY_MAX : last;
+}
+
 /* Waits for everybody who was handed a page of @mask locked. */
 static void wait_pages(struct vmo_leaf *leaf, u64 mask)
 {
@@ -502,8 +517,8 @@ static void revoke_cut(struct vmo_cow_pages *cow, struct vmo_page_tree *cut, pgo
 }
 
 /*
- * Takes the content lock exclusive with a pool that suffices for a cut of
- * [first, last]. @shrink: the range must not be checked against the end.
+ * Takes the content lock exclusive with a pool that suffices for a cut of just
+ * [first, last].
  */
 static int lock_for_cut(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 			struct vmo_pool *pool)
@@ -517,7 +532,8 @@ static int lock_for_cut(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 			ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			return ret;
-		vmo_tree_cut_need(&cow->tree, first, last, &need);
+		vmo_tree_cut_need(&cow->tree, widen_first(cow, first), widen_last(cow, last),
+				  &need);
 		if (vmo_pool_has(pool, &need))
 			return 0;
 		vmo_cow_unlock_excl(cow);
@@ -537,7 +553,8 @@ int vmo_cow_remove(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	if (first < cow->base || last < first || last >= cow->end) {
 		ret = -ERANGE;
 	} else {
-		vmo_tree_cut(&cut, &cow->tree, first, last, &pool);
+		vmo_tree_cut(&cut, &cow->tree, widen_first(cow, first), widen_last(cow, last),
+			     &pool);
 		revoke_cut(cow, &cut, first, last);
 	}
 	vmo_cow_unlock_excl(cow);
@@ -565,7 +582,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 {
 	struct vmo_page_tree cut = { };
 	struct vmo_pool pool;
-	pgoff_t last;
+	pgoff_t first, last;
 	int ret;
 
 	vmo_pool_init(&pool);
@@ -573,9 +590,10 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 	if (ret)
 		goto drain;
 	if (end < cow->end) {
+		first = widen_first(cow, end);
 		last = cow->end - 1;
 		cow->end = end;
-		vmo_tree_cut(&cut, &cow->tree, end, last, &pool);
+		vmo_tree_cut(&cut, &cow->tree, first, VMO_KEY_MAX, &pool);
 		revoke_cut(cow, &cut, end, last);
 		wait_zero_pages(cow);
 		cow->ops->unmap(cow, end, last, true);
@@ -662,11 +680,35 @@ static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
 	vmo_tree_fold_writable(&cow->tree, first, last);
 }
 
+/*
+ * Revokes what is writable in the window of @child, and says what it takes to
+ * share it. False if the whole window lies past the end. Content lock exclusive.
+ */
+static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child,
+			     struct vmo_need *need, pgoff_t *first, pgoff_t *last)
+{
+	memset(need, 0, sizeof(*need));
+	if (child->base >= min(child->end, cow->end))
+		return false;
+	*first = widen_first(cow, child->base);
+	*last = widen_last(cow, child->end - 1);
+	/*
+	 * From here on nothing counts as ours without a new look. That, and
+	 * what is revoked, does no harm if the pool falls short.
+	 */
+	cow->epoch = next_epoch();
+	revoke_writable(cow, *first, *last);
+	clear_writable(cow, *first, *last);
+	vmo_tree_share_need(&cow->tree, *first, *last, need);
+	return true;
+}
+
 int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child)
 {
 	struct vmo_need need = { };
 	struct vmo_pool pool;
-	pgoff_t last;
+	pgoff_t first, last;
+	bool any;
 	int ret;
 
 	vmo_pool_init(&pool);
@@ -676,23 +718,13 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child)
 			ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			goto drain;
-		if (child->base >= min(child->end, cow->end))
-			break;		/* all of the window is past the end */
-		last = min(child->end, cow->end) - 1;
-		/*
-		 * From here on nothing counts as ours without a new look. That,
-		 * and what is revoked, does no harm if the pool falls short.
-		 */
-		cow->epoch = next_epoch();
-		revoke_writable(cow, child->base, last);
-		clear_writable(cow, child->base, last);
-		vmo_tree_share_need(&cow->tree, child->base, last, &need);
-		if (vmo_pool_has(&pool, &need)) {
-			ret = vmo_tree_share(&child->tree, &cow->tree, child->base, last, &pool);
+		any = prepare_snapshot(cow, child, &need, &first, &last);
+		if (vmo_pool_has(&pool, &need))
 			break;
-		}
 		vmo_cow_unlock_excl(cow);
 	}
+	if (any)
+		ret = vmo_tree_share(&child->tree, &cow->tree, first, last, &pool);
 	vmo_cow_unlock_excl(cow);
 	if (ret)
 		vmo_tree_drop(&child->tree);

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A fixed sequence in which every allocation, and every wait that a signal may
+ * end, fails in turn. After a failure everything reads as before, the same
+ * operation succeeds, and in the end nothing is left.
+ */
+#include "family.h"
+
+#define KEYS	(6 * (int)VMO_LEAF_SLOTS)
+
+static long injected;
+
+static void compare(struct content *c, const u64 *want)
+{
+	int i;
+
+	for (i = 0; i < KEYS; i++)
+		CHECK(get(c, i) == want[i]);
+}
+
+static void content_of(struct content *c, u64 *data)
+{
+	int i;
+
+	for (i = 0; i < KEYS; i++)
+		data[i] = get(c, i);
+}
+
+/* A write as the doors make it; leaves the lock in the right state. */
+static int do_write(struct content *c, struct content **child)
+{
+	struct page *page;
+	int ret;
+
+	(void)child;
+	ret = vmo_cow_lock_shared(&c->cow);
+	if (ret)
+		return ret;
+	ret = vmo_cow_own_page(&c->cow, KEYS - 2, VMO_OWN_WRITABLE, &page);
+	if (ret == -EINTR)
+		return ret;
+	if (!ret) {
+		vmo_page_unlock(page);
+		vmo_page_put(page);
+	}
+	vmo_cow_unlock_shared(&c->cow);
+	return ret;
+}
+
+static int do_commit(struct content *c, struct content **child)
+{
+	(void)child;
+	return vmo_cow_commit(&c->cow, 2, KEYS - 3);
+}
+
+static int do_remove(struct content *c, struct content **child)
+{
+	(void)child;
+	return vmo_cow_remove(&c->cow, 5, KEYS - 9);
+}
+
+static int do_resize(struct content *c, struct content **child)
+{
+	(void)child;
+	return vmo_cow_resize(&c->cow, KEYS / 2 + 1);
+}
+
+static int do_snapshot(struct content *c, struct content **child)
+{
+	int ret;
+
+	*child = content_new(3, KEYS - 2);
+	ret = vmo_cow_snapshot(&c->cow, &(*child)->cow);
+	if (ret) {
+		CHECK(!(*child)->cow.tree.root);
+		content_free(*child);
+		*child = NULL;
+	}
+	return ret;
+}
+
+typedef int (*op_fn)(struct content *c, struct content **child);
+
+/* A content, shared with a second one, with a page that somebody holds. */
+static struct page *prepare(struct content **a, struct content **b)
+{
+	struct page *page;
+	int i;
+
+	*a = content_new(0, KEYS);
+	for (i = 0; i < KEYS; i += 2)
+		put(*a, i, i + 1, VMO_OWN_WRITABLE);
+	*b = content_snapshot(*a, 0, KEYS);
+	page = put(*a, 8, 88, VMO_OWN_WRITABLE);
+	vmo_page_get(page);
+	return page;
+}
+
+/* One run with the nth chance to fail; false when there was none any more. */
+static bool run(op_fn op, bool commits, long nth)
+{
+	struct content *a, *b, *child = NULL;
+	struct page *held = prepare(&a, &b);
+	u64 before[KEYS], other[KEYS];
+	int ret;
+
+	content_of(a, before);
+	content_of(b, other);
+	shim_fail_nth = nth;
+	shim_failed = false;
+	ret = op(a, &child);
+	shim_fail_nth = 0;
+	CHECK(shim_failed == (ret == -ENOMEM || ret == -EINTR) && (shim_failed || !ret));
+	shim_check_idle();
+	if (shim_failed) {
+		injected++;
+		compare(a, before);
+		CHECK(!op(a, &child));
+	}
+	if (commits)
+		compare(a, before);
+	compare(b, other);
+	vmo_page_put(held);
+	if (child)
+		content_free(child);
+	content_free(a);
+	content_free(b);
+	CHECK(!shim.pages && !shim.nodes);
+	return shim_failed;
+}
+
+static void sweep(op_fn op, bool same)
+{
+	long from = injected, nth = 1;
+
+	while (run(op, same, nth))
+		nth++;
+	printf("# %ld failures injected\n", injected - from);
+	CHECK(injected > from);
+}
+
+static void t_write(void)
+{
+	sweep(do_write, true);
+}
+
+static void t_commit(void)
+{
+	sweep(do_commit, true);
+}
+
+static void t_remove(void)
+{
+	sweep(do_remove, false);
+}
+
+static void t_resize(void)
+{
+	sweep(do_resize, false);
+}
+
+static void t_snapshot(void)
+{
+	sweep(do_snapshot, true);
+}
+
+int main(void)
+{
+	static const struct tap_test tests[] = {
+		{ "write: each allocation and wait fails in turn", t_write },
+		{ "commit: each allocation and wait fails in turn", t_commit },
+		{ "remove: each allocation and wait fails in turn", t_remove },
+		{ "resize: each allocation and wait fails in turn", t_resize },
+		{ "snapshot: each allocation and wait fails in turn", t_snapshot },
+	};
+
+	shim_init();
+	return tap_main(tests, sizeof(tests) / sizeof(*tests));
+}

@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Random differential test: the engine against an array of versions.
+ *
+ * A *version* is what one write made of one page. The model knows for each
+ * member and index which version it reads, so it says exactly which members
+ * share a page, when a write may happen in place, and how many pages the whole
+ * family holds. PTEs and foreign holders of pages are modelled as well.
+ */
+#include <time.h>
+
+#include "shim.h"
+
+#define KEYS		512
+#define MEMBERS		24
+#define HOLDERS		6
+#define CHUNK		128
+
+struct version {
+	int members;
+	struct page *page;
+	u64 data;
+};
+
+struct pte {
+	struct page *page;
+	bool writable;
+};
+
+struct member {
+	bool alive;
+	struct vmo_cow_pages cow;
+	int first, end;		/* model indices; the window */
+	int depth;
+	struct version *v[KEYS];
+	bool mine[KEYS];
+	bool writable[KEYS];
+	struct pte pte[KEYS];
+};
+
+struct holder {
+	struct page *page;
+	u64 data;
+	bool writer;
+	int member, index;
+};
+
+static struct member members[MEMBERS];
+static struct holder holders[HOLDERS];
+static long versions;
+static u64 rng, next_data = 1;
+static unsigned long op_nr;
+static struct {
+	unsigned long writes, shared, depth, snaps;
+} stats;
+
+static void fail(const char *what, int line)
+{
+	fprintf(stderr, "# fuzz: %s (line %d) at operation %lu\n", what, line, op_nr);
+	abort();
+}
+#define CHECK(cond) do { if (!(cond)) fail(#cond, __LINE__); } while (0)
+
+static u64 rnd(void)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return rng * 0x2545f4914f6cdd1dULL >> 16;
+}
+
+/* Clusters far apart, so that trees are high. */
+static pgoff_t key_of(int i)
+{
+	return (pgoff_t)(i / CHUNK) * (1UL << 20) + i % CHUNK;
+}
+
+/* The first key past index i-1: windows end where clusters do not matter. */
+static pgoff_t end_of(int i)
+{
+	return i ? key_of(i - 1) + 1 : 0;
+}
+
+/* ---- mappings ---------------------------------------------------------- */
+
+static struct member *of_cow(struct vmo_cow_pages *cow)
+{
+	return container_of(cow, struct member, cow);
+}
+
+static void drop_pte(struct member *m, int i)
+{
+	struct pte *pte = &m->pte[i];
+
+	if (!pte->page)
+		return;
+	__atomic_sub_fetch(&pte->page->maps, 1, __ATOMIC_SEQ_CST);
+	vmo_page_put(pte->page);
+	pte->page = NULL;
+	pte->writable = false;
+}
+
+static void cb_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even)
+{
+	struct member *m = of_cow(cow);
+	int i;
+
+	(void)even;
+	CHECK(shim_holds_sem() && first <= last);
+	for (i = 0; i < KEYS; i++)
+		if (key_of(i) >= first && key_of(i) <= last) {
+			/* inv-4.3: what is still mapped must not look exclusive to others */
+			if (m->pte[i].page && m->v[i])
+				CHECK(m->pte[i].page->shares > 0);
+			drop_pte(m, i);
+		}
+}
+
+static void cb_protect(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct member *m = of_cow(cow);
+	int i;
+
+	for (i = 0; i < KEYS; i++)
+		if (key_of(i) >= first && key_of(i) <= last)
+			m->pte[i].writable = false;
+}
+
+static const struct vmo_cow_ops ops = { cb_unmap, cb_protect };
+
+static void set_pte(struct member *m, int i, struct page *page, bool writable)
+{
+	struct pte *pte = &m->pte[i];
+
+	if (pte->page == page) {
+		pte->writable |= writable;
+		return;
+	}
+	CHECK(!pte->page);	/* a replaced page must have been unmapped */
+	vmo_page_get(page);
+	__atomic_add_fetch(&page->maps, 1, __ATOMIC_SEQ_CST);
+	pte->page = page;
+	pte->writable = writable;
+}
+
+/* ---- the model --------------------------------------------------------- */
+
+static void leave(struct member *m, int i)
+{
+	struct version *v = m->v[i];
+
+	m->v[i] = NULL;
+	m->mine[i] = false;
+	m->writable[i] = false;
+	if (v && !--v->members) {
+		versions--;
+		free(v);
+	}
+}
+
+static struct version *fresh(u64 data, struct page *page)
+{
+	struct version *v = calloc(1, sizeof(*v));
+
+	v->members = 1;
+	v->data = data;
+	v->page = page;
+	versions++;
+	return v;
+}
+
+static int foreign(struct page *page)
+{
+	int i, n = 0;
+
+	for (i = 0; i < HOLDERS; i++)
+		n += holders[i].page == page;
+	return n;
+}
+
+static bool in_window(struct member *m, int i)
+{
+	return i >= m->first && i < m->end;
+}
+
+static void check_index(struct member *m, int i)
+{
+	struct version *v = m->v[i];
+	struct page *page;
+
+	CHECK(!vmo_cow_lock_shared(&m->cow));
+	page = vmo_cow_lookup(&m->cow, key_of(i));
+	vmo_cow_unlock_shared(&m->cow);
+	CHECK(!page == !v);
+	if (v) {
+		if (!v->page)
+			v->page = page;
+		CHECK(v->page == page);
+		CHECK(page->data == v->data);
+		vmo_page_put(page);
+	}
+	if (m->pte[i].page) {
+		CHECK(in_window(m, i));
+		if (v)
+			CHECK(m->pte[i].page == v->page);
+		else
+			CHECK(m->pte[i].page == vmo_page_zero(&m->cow, key_of(i)));
+		if (m->pte[i].writable)
+			CHECK(v && v->members == 1 && m->writable[i]);
+	}
+}
+
+static void check_range(struct member *m, int first, int last)
+{
+	for (; first <= last; first++)
+		check_index(m, first);
+}
+
+static void check_holders(void)
+{
+	int i;
+
+	for (i = 0; i < HOLDERS; i++)
+		if (holders[i].page && !holders[i].writer)
+			CHECK(holders[i].page->data == holders[i].data);
+}
+
+static void check_all(void)
+{
+	int i;
+
+	for (i = 0; i < MEMBERS; i++)
+		if (members[i].alive)
+			check_range(&members[i], 0, KEYS - 1);
+	check_holders();
+	CHECK(shim.pages == versions);
+	shim_check_idle();
+}
+
+/* ---- operations -------------------------------------------------------- */
+
+static void count_write(struct member *m, int i)
+{
+	struct vmo_path path;
+
+	vmo_tree_find(&m->cow.tree, key_of(i), &path);
+	stats.writes++;
+	stats.shared += path.leaf && !path.exclusive;
+	stats.depth += m->depth;
+}
+
+static void own(struct member *m, int i, unsigned int flags, u64 data)
+{
+	struct version *v = m->v[i];
+	bool inplace = v && v->members == 1 &&
+		       (m->mine[i] || m->writable[i] || !foreign(v->page));
+	struct page *page;
+
+	count_write(m, i);
+	CHECK(!vmo_cow_lock_shared(&m->cow));
+	CHECK(!vmo_cow_own_page(&m->cow, key_of(i), flags, &page));
+	CHECK(inplace ? page == v->page : !v || page != v->page);
+	CHECK(page->data == (v ? v->data : 0));
+	page->data = data;
+	if (flags & VMO_OWN_WRITABLE)
+		set_pte(m, i, page, true);
+	vmo_page_unlock(page);
+	vmo_page_put(page);
+	vmo_cow_unlock_shared(&m->cow);
+	if (inplace) {
+		v->data = data;
+	} else {
+		leave(m, i);
+		m->v[i] = fresh(data, page);
+	}
+	m->mine[i] = true;
+	if (flags & VMO_OWN_WRITABLE)
+		m->writable[i] = true;
+	check_index(m, i);
+}
+
+static void write_pte(struct member *m, int i)
+{
+	struct pte *pte = &m->pte[i];
+
+	if (!pte->page || !pte->writable)
+		return;
+	CHECK(m->v[i] && m->v[i]->members == 1 && m->v[i]->page == pte->page);
+	m->v[i]->data = next_data++;
+	pte->page->data = m->v[i]->data;
+}
+
+static void map_read(struct member *m, int i)
+{
+	struct page *page;
+
+	CHECK(!vmo_cow_lock_shared(&m->cow));
+	page = vmo_cow_read_page(&m->cow, key_of(i));
+	set_pte(m, i, page, false);
+	vmo_page_unlock(page);
+	vmo_page_put(page);
+	vmo_cow_unlock_shared(&m->cow);
+	check_index(m, i);
+}
+
+static void do_remove(struct member *m, int first, int last)
+{
+	int i;
+
+	CHECK(!vmo_cow_remove(&m->cow, key_of(first), key_of(last)));
+	for (i = first; i <= last; i++)
+		leave(m, i);
+	check_range(m, first, last);
+}
+
+static void commit(struct member *m, int first, int last)
+{
+	bool inplace[KEYS];
+	int i;
+
+	/* A commit of the gap between clusters would be a million pages. */
+	last = min(last, first / CHUNK * CHUNK + CHUNK - 1);
+	for (i = first; i <= last; i++)
+		inplace[i] = m->v[i] && m->v[i]->members == 1 &&
+			     (m->mine[i] || m->writable[i] || !foreign(m->v[i]->page));
+	CHECK(!vmo_cow_commit(&m->cow, key_of(first), key_of(last)));
+	for (i = first; i <= last; i++) {
+		u64 data = m->v[i] ? m->v[i]->data : 0;
+
+		if (!inplace[i]) {
+			leave(m, i);
+			m->v[i] = fresh(data, NULL);
+		}
+		m->mine[i] = true;
+		check_index(m, i);
+	}
+}
+
+static void resize(struct member *m)
+{
+	int end = m->first + 1 + rnd() % (KEYS - m->first), i;
+
+	CHECK(!vmo_cow_resize(&m->cow, end_of(end)));
+	for (i = end; i < m->end; i++)
+		leave(m, i);
+	m->end = end;
+	check_range(m, 0, KEYS - 1);
+}
+
+static struct member *spare(void)
+{
+	int i;
+
+	for (i = 0; i < MEMBERS; i++)
+		if (!members[i].alive)
+			return &members[i];
+	return NULL;
+}
+
+static void snapshot(struct member *m, struct member *c)
+{
+	int i, end;
+
+	memset(c, 0, sizeof(*c));
+	c->first = m->first;
+	c->end = KEYS;
+	if (rnd() % 8 == 0) {
+		c->first = m->first + rnd() % (m->end - m->first);
+		c->end = c->first + 1 + rnd() % (KEYS - c->first);
+	} else if (rnd() % 4 == 0) {
+		c->end = m->end;
+	}
+	c->depth = m->depth + 1;
+	c->alive = true;
+	vmo_cow_init(&c->cow, &ops, key_of(c->first), end_of(c->end));
+	end = min(m->end, c->end);
+	CHECK(!vmo_cow_snapshot(&m->cow, &c->cow));
+	stats.snaps++;
+	for (i = 0; i < KEYS; i++)
+		m->mine[i] = false;
+	for (i = c->first; i < end; i++) {
+		struct version *v = m->v[i];
+
+		if (!v)
+			continue;
+		if (m->writable[i] && foreign(v->page)) {
+			c->v[i] = fresh(v->data, NULL);
+		} else {
+			m->writable[i] = false;
+			c->v[i] = v;
+			v->members++;
+		}
+	}
+	check_range(c, 0, KEYS - 1);
+	check_range(m, 0, KEYS - 1);
+}
+
+static void close_member(struct member *m)
+{
+	int i;
+
+	for (i = 0; i < KEYS; i++)
+		drop_pte(m, i);
+	vmo_cow_destroy(&m->cow);
+	pthread_rwlock_destroy(&m->cow.lock.l);
+	for (i = 0; i < KEYS; i++)
+		leave(m, i);
+	m->alive = false;
+}
+
+static void drop_holder(struct holder *h)
+{
+	if (h->page)
+		vmo_page_put(h->page);
+	h->page = NULL;
+}
+
+/* A pipe takes what a read-only PTE shows, a device what a writable one does. */
+static void take_holder(struct member *m, int i)
+{
+	struct holder *h = &holders[rnd() % HOLDERS];
+	struct pte *pte = NULL;
+
+	for (; i < m->end; i++) {
+		pte = &m->pte[i];
+		if (pte->page && m->v[i] && (pte->writable || m->v[i]->members > 1))
+			break;
+	}
+	if (i == m->end)
+		return;
+	drop_holder(h);
+	vmo_page_get(pte->page);
+	*h = (struct holder){ pte->page, pte->page->data, pte->writable, m - members, i };
+}
+
+static void device_write(void)
+{
+	struct holder *h = &holders[rnd() % HOLDERS];
+	struct member *m;
+	int i, k;
+
+	if (!h->page || !h->writer)
+		return;
+	h->page->data = next_data++;
+	/* Only the member it was taken from may see that, if it still has the page. */
+	for (k = 0; k < MEMBERS; k++) {
+		m = &members[k];
+		for (i = 0; m->alive && i < KEYS; i++) {
+			if (!m->v[i] || m->v[i]->page != h->page)
+				continue;
+			CHECK(i == h->index && m->v[i]->members == 1 && k == h->member);
+			m->v[i]->data = h->page->data;
+		}
+	}
+}
+
+struct diffed {
+	struct member *a, *b;
+	bool seen[KEYS];
+};
+
+static int saw(pgoff_t first, pgoff_t last, void *arg)
+{
+	struct diffed *d = arg;
+	int i;
+
+	for (i = 0; i < KEYS; i++)
+		if (key_of(i) >= first && key_of(i) <= last)
+			d->seen[i] = true;
+	return 0;
+}
+
+static void diff(struct member *a, struct member *b)
+{
+	struct diffed d = { .a = a, .b = b };
+	int i;
+
+	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, saw, &d));
+	for (i = 0; i < KEYS; i++)
+		CHECK(d.seen[i] == (a->v[i] != b->v[i]));
+}
+
+static void seek(struct member *m, int i)
+{
+	pgoff_t found;
+	int k = i, ret;
+
+	ret = vmo_cow_seek(&m->cow, key_of(i), key_of(KEYS - 1), false, &found);
+	while (k < KEYS && !m->v[k])
+		k++;
+	CHECK(k < KEYS ? !ret && found == key_of(k) : ret == -ENXIO);
+	ret = vmo_cow_seek(&m->cow, key_of(i), key_of(i | (CHUNK - 1)), true, &found);
+	for (k = i; k <= (i | (CHUNK - 1)) && m->v[k];)
+		k++;
+	CHECK(k <= (i | (CHUNK - 1)) ? !ret && found == key_of(k) : ret == -ENXIO);
+}
+
+static void usage_all(void)
+{
+	struct vmo_usage u;
+	u64 scaled = 0;
+	int i, k;
+
+	for (k = 0; k < MEMBERS; k++) {
+		struct member *m = &members[k];
+		u64 pages = 0, private = 0;
+
+		if (!m->alive)
+			continue;
+		CHECK(!vmo_cow_usage(&m->cow, 0, VMO_KEY_MAX, &u));
+		for (i = 0; i < KEYS; i++) {
+			pages += !!m->v[i];
+			private += m->v[i] && m->v[i]->members == 1;
+		}
+		CHECK(u.pages == pages && u.private == private);
+		scaled += u.scaled;
+	}
+	/* Exact but for rounding: less than a millionth of a page for each. */
+	CHECK(scaled <= (u64)versions << 32);
+	CHECK(((u64)versions << 32) - scaled < (u64)(versions + 1) << 16);
+}
+
+static struct member *pick(void)
+{
+	struct member *m;
+
+	do
+		m = &members[rnd() % MEMBERS];
+	while (!m->alive);
+	return m;
+}
+
+static int alive(void)
+{
+	int i, n = 0;
+
+	for (i = 0; i < MEMBERS; i++)
+		n += members[i].alive;
+	return n;
+}
+
+/* Worth keeping: wide windows, and for a snapshot's source also depth. */
+static int worth(struct member *m, bool depth)
+{
+	return (m->end - m->first) / (KEYS / 8) + (depth ? m->depth : 0);
+}
+
+static struct member *pick_by(bool best, bool depth)
+{
+	struct member *pick_ = pick(), *m;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		m = pick();
+		if (best == (worth(m, depth) > worth(pick_, depth)))
+			pick_ = m;
+	}
+	return pick_;
+}
+
+/* A family that has lost most of its range or grown very deep starts anew. */
+static void renew(void)
+{
+	struct member *m = spare();
+
+	if (!m)
+		return;
+	memset(m, 0, sizeof(*m));
+	m->alive = true;
+	m->end = KEYS;
+	vmo_cow_init(&m->cow, &ops, 0, end_of(KEYS));
+}
+
+/* Per mille of each operation; the rest drops a holder. */
+static void step(void)
+{
+	struct member *m = pick(), *c;
+	int i = m->first + rnd() % (m->end - m->first);
+	int span = rnd() % 100;
+	int last = min(m->end - 1, i + span);
+	int what = rnd() % 1000;
+	struct holder *h = &holders[rnd() % HOLDERS];
+
+	/* What somebody holds is where the trouble is. */
+	if (h->page && rnd() % 4 == 0 && in_window(m, h->index))
+		i = h->index;
+	last = max(i, last);
+	if ((what -= 560) < 0)
+		own(m, i, rnd() % 3 ? 0 : VMO_OWN_WRITABLE, next_data++);
+	else if ((what -= 100) < 0)
+		write_pte(m, i);
+	else if ((what -= 120) < 0)
+		map_read(m, i);
+	else if ((what -= 20) < 0)
+		drop_pte(m, i);
+	else if ((what -= 10) < 0)
+		do_remove(m, i, last);
+	else if ((what -= 3) < 0)
+		resize(m);
+	else if ((what -= 5) < 0)
+		commit(m, i, last);
+	else if ((what -= 20) < 0)
+		take_holder(m, i);
+	else if ((what -= 10) < 0)
+		device_write();
+	else if ((what -= 5) < 0)
+		diff(m, pick());
+	else if ((what -= 5) < 0)
+		seek(m, i);
+	else if ((what -= 2) < 0)
+		usage_all();
+	else if ((what -= 1) < 0)
+		renew();
+	else if ((what -= 60) < 0 && (c = spare()))
+		snapshot(pick_by(true, rnd() % 2), c);
+	else if (what < 70 && alive() > 12)
+		close_member(pick_by(false, false));
+	else
+		drop_holder(&holders[rnd() % HOLDERS]);
+}
+
+static void start(u64 seed)
+{
+	rng = seed * 0x9e3779b97f4a7c15ULL + 1;
+	members[0].alive = true;
+	members[0].end = KEYS;
+	vmo_cow_init(&members[0].cow, &ops, 0, end_of(KEYS));
+}
+
+static void finish(void)
+{
+	int i;
+
+	check_all();
+	for (i = 0; i < HOLDERS; i++)
+		drop_holder(&holders[i]);
+	for (i = 0; i < MEMBERS; i++)
+		if (members[i].alive)
+			close_member(&members[i]);
+	CHECK(!shim.pages && !shim.nodes && !versions);
+}
+
+/* fuzz_test OPERATIONS SEED [SECONDS]: the first of the two limits ends it. */
+int main(int argc, char **argv)
+{
+	unsigned long total = argc > 1 ? strtoul(argv[1], NULL, 0) : 100000;
+	unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
+	time_t end = argc > 3 ? time(NULL) + atoi(argv[3]) : 0;
+	double shared, depth;
+
+	shim_init();
+	start(seed);
+	for (op_nr = 0; op_nr < total; op_nr++) {
+		step();
+		if (op_nr % 1000)
+			continue;
+		check_all();
+		if (end && time(NULL) >= end)
+			break;
+	}
+	finish();
+	shared = 100.0 * stats.shared / stats.writes;
+	depth = (double)stats.depth / stats.writes;
+	printf("# seed %lu: %lu operations, %lu snapshots, %lu writes, %.1f %% to shared leaves, mean depth %.1f\n",
+	       seed, op_nr, stats.snaps, stats.writes, shared, depth);
+	printf("1..2\nok 1 - differential test against the model\n");
+	printf("%sok 2 - mean depth at least 8, one write in five hits a shared leaf\n",
+	       depth >= 8 && shared >= 20 ? "" : "not ");
+	return depth >= 8 && shared >= 20 ? 0 : 1;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the tests may see and do behind the engine's back. */
+#ifndef VMO_TEST_SHIM_H
+#define VMO_TEST_SHIM_H
+
+#include "page.h"
+#include "page_tree.h"
+#include "cow_pages.h"
+
+/**
+ * struct page - a page of the tests
+ * @shares: as in the kernel
+ * @refs: one for all shares, one for each PTE, one for each other holder
+ * @maps: PTEs
+ * @poisoned: reading it fails
+ * @lock: the page lock
+ * @data: the payload
+ */
+struct page {
+	long shares;
+	int refs;
+	int maps;
+	bool poisoned;
+	pthread_mutex_t lock;
+	u64 data;
+};
+
+/* Counters; atomic. */
+struct shim_counters {
+	long pages;
+	long nodes;
+	long visits;
+	long allocs;
+	long copies;
+};
+
+extern struct shim_counters shim;
+
+/* Fails the nth allocation or killable wait from now; 0 never. */
+extern long shim_fail_nth;
+/* Set when one was failed. */
+extern bool shim_failed;
+
+void shim_check_idle(void);
+void shim_init(void);
+
+#endif

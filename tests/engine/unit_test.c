@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The engine by rule; numbers are those of design.md section 4. */
+#include "family.h"
+
+#define L VMO_LEAF_SLOTS
+
+static void t_lookup(void)
+{
+	struct content *c = content_new(0, VMO_KEY_MAX);
+
+	CHECK(!page_at(c, 0) && !page_at(c, VMO_KEY_MAX - 1));
+	put(c, 5, 1, 0);
+	put(c, L, 2, 0);
+	put(c, VMO_KEY_MAX - 1, 3, 0);
+	CHECK(get(c, 5) == 1 && get(c, L) == 2 && get(c, VMO_KEY_MAX - 1) == 3);
+	CHECK(!page_at(c, 6) && !page_at(c, 1UL << 40));
+	CHECK(shim.pages == 3);
+	content_free(c);
+}
+
+static void t_range(void)
+{
+	struct content *c = content_new(10, 20);
+	struct page *page;
+
+	CHECK(!vmo_cow_lock_shared(&c->cow));
+	CHECK(vmo_cow_own_page(&c->cow, 9, 0, &page) == -ERANGE);
+	CHECK(vmo_cow_own_page(&c->cow, 20, 0, &page) == -ERANGE);
+	vmo_cow_unlock_shared(&c->cow);
+	CHECK(vmo_cow_remove(&c->cow, 9, 12) == -ERANGE);
+	CHECK(vmo_cow_remove(&c->cow, 12, 20) == -ERANGE);
+	CHECK(vmo_cow_remove(&c->cow, 13, 12) == -ERANGE);
+	CHECK(vmo_cow_commit(&c->cow, 20, 21) == -ERANGE);
+	content_free(c);
+}
+
+/* A range operation on a nearly endless empty object returns at once. */
+static void t_endless(void)
+{
+	struct content *c = content_new(0, VMO_KEY_MAX);
+	struct vmo_usage usage;
+	pgoff_t found;
+	long visits;
+
+	put(c, 7, 1, 0);
+	put(c, VMO_KEY_MAX - 1, 2, 0);
+	visits = shim.visits;
+	CHECK(!vmo_cow_usage(&c->cow, 0, VMO_KEY_MAX - 1, &usage) && usage.pages == 2);
+	CHECK(!vmo_cow_seek(&c->cow, 8, VMO_KEY_MAX - 1, false, &found));
+	CHECK(found == VMO_KEY_MAX - 1);
+	CHECK(!vmo_cow_remove(&c->cow, 0, VMO_KEY_MAX - 1));
+	CHECK(shim.visits - visits < 20 * VMO_TREE_LEVELS);
+	CHECK(!shim.pages && !page_at(c, 7));
+	content_free(c);
+}
+
+static void t_remove(void)
+{
+	struct content *c = content_new(0, 8 * L);
+	pgoff_t key;
+
+	CHECK(!vmo_cow_commit(&c->cow, 0, 8 * L - 1));
+	CHECK(shim.pages == 8 * L);
+	CHECK(!vmo_cow_remove(&c->cow, L / 2, 5 * L + 3));
+	for (key = 0; key < 8 * L; key++)
+		CHECK(!page_at(c, key) == (key >= L / 2 && key <= 5 * L + 3));
+	CHECK(shim.pages == 8 * L - (5 * L + 4 - L / 2));
+	CHECK(!vmo_cow_remove(&c->cow, 0, 8 * L - 1) && !shim.pages);
+	content_free(c);
+}
+
+/* A removal in one member leaves the other alone, to the page. */
+static void t_remove_shared(void)
+{
+	struct content *a = content_new(0, 4 * L), *b;
+	pgoff_t key;
+
+	for (key = 0; key < 4 * L; key++)
+		put(a, key, key + 1, 0);
+	b = content_snapshot(a, 0, 4 * L);
+	CHECK(!vmo_cow_remove(&a->cow, 3, 3 * L));
+	for (key = 0; key < 4 * L; key++) {
+		CHECK(get(b, key) == key + 1);
+		CHECK(get(a, key) == (key >= 3 && key <= 3 * L ? 0 : key + 1));
+	}
+	CHECK(shim.pages == 4 * L);
+	content_free(b);
+	CHECK(shim.pages == 4 * L - (3 * L - 2));
+	content_free(a);
+}
+
+static void t_snapshot(void)
+{
+	struct content *a = content_new(0, 100), *b, *c;
+
+	put(a, 1, 10, 0);
+	put(a, 2, 20, VMO_OWN_WRITABLE);
+	b = content_snapshot(a, 0, 100);
+	CHECK(page_at(a, 1) == page_at(b, 1) && page_at(a, 2) == page_at(b, 2));
+	put(a, 1, 11, 0);
+	put(b, 2, 22, 0);
+	put(a, 3, 30, 0);
+	c = content_snapshot(b, 0, 100);
+	put(b, 1, 12, 0);
+	CHECK(get(a, 1) == 11 && get(a, 2) == 20 && get(a, 3) == 30);
+	CHECK(get(b, 1) == 12 && get(b, 2) == 22 && !page_at(b, 3));
+	CHECK(get(c, 1) == 10 && get(c, 2) == 22 && !page_at(c, 3));
+	content_free(a);
+	content_free(b);
+	CHECK(get(c, 1) == 10 && get(c, 2) == 22 && shim.pages == 2);
+	content_free(c);
+}
+
+/* Windows: inside, over the end, past it; keys stay those of the family. */
+static void t_window(void)
+{
+	pgoff_t far = 1UL << 40, i;
+	struct content *a = content_new(far, far + 10 * L), *b, *c, *d;
+
+	for (i = 0; i < 10 * L; i++)
+		put(a, far + i, i + 1, 0);
+	b = content_snapshot(a, far + L + 1, far + 3 * L + 2);
+	c = content_snapshot(a, far + 9 * L, far + 20 * L);
+	d = content_snapshot(a, far + 10 * L, far + 20 * L);
+	for (i = 0; i < 10 * L; i++)
+		CHECK(get(b, far + i) == (i > L && i < 3 * L + 2 ? i + 1 : 0));
+	for (i = 0; i < 20 * L; i++)
+		CHECK(get(c, far + i) == (i >= 9 * L && i < 10 * L ? i + 1 : 0));
+	CHECK(!page_at(d, far + 10 * L) && !page_at(d, far));
+	put(d, far + 10 * L, 99, 0);
+	CHECK(!page_at(a, far + 10 * L) && !page_at(c, far + 10 * L));
+	content_free(a);
+	content_free(b);
+	content_free(c);
+	content_free(d);
+}
+
+/* A clone of one page does not keep a gigabyte alive. */
+static void t_window_small(void)
+{
+	struct content *a = content_new(0, 1 << 18), *b;
+	pgoff_t i;
+
+	for (i = 0; i < 1 << 18; i += 16)
+		put(a, i, i + 1, 0);
+	b = content_snapshot(a, 160, 161);
+	content_free(a);
+	CHECK(get(b, 160) == 161);
+	CHECK(shim.pages == 1 && shim.nodes <= VMO_TREE_LEVELS);
+	content_free(b);
+}
+
+/* Share counts are those of leaves: exact through copies and drops. */
+static void t_shares(void)
+{
+	struct content *a = content_new(0, 2 * L), *b, *c;
+	struct page *page = put(a, 3, 1, 0);
+
+	put(a, L, 2, 0);
+	b = content_snapshot(a, 0, 2 * L);
+	c = content_snapshot(a, 0, 2 * L);
+	CHECK(page->shares == 1);	/* one leaf, three trees */
+	put(a, 4, 1, 0);
+	CHECK(page->shares == 2);
+	put(b, 4, 1, 0);
+	CHECK(page->shares == 3 || page->shares == 2);
+	put(c, 4, 1, 0);
+	CHECK(page->shares == 3);	/* three leaves */
+	put(c, 3, 9, 0);
+	CHECK(page->shares == 2 && page->refs == 1);
+	content_free(a);
+	CHECK(page->shares == 1);
+	content_free(b);
+	content_free(c);
+}
+
+/* inv-ours: a page that was shared is written in place only after a look. */
+static void t_ours(void)
+{
+	struct content *a = content_new(0, 10), *b;
+	struct page *page = put(a, 1, 10, 0);
+
+	CHECK(put(a, 1, 11, 0) == page);
+	b = content_snapshot(a, 0, 10);
+	vmo_page_get(page);		/* vmsplice from the snapshot */
+	content_free(b);		/* which is closed */
+	CHECK(page->shares == 1);
+	CHECK(put(a, 1, 12, 0) != page);
+	CHECK(page->data == 11 && get(a, 1) == 12);
+	vmo_page_put(page);
+
+	page = page_at(a, 1);
+	b = content_snapshot(a, 0, 10);
+	content_free(b);
+	CHECK(put(a, 1, 13, 0) == page);	/* nobody holds it: in place */
+	content_free(a);
+}
+
+/* inv-4.6: exactly the pages with a writable bit are revoked, in runs. */
+static void t_revoke(void)
+{
+	struct content *a = content_new(0, 1 << 20), *b;
+
+	put(a, 3, 1, VMO_OWN_WRITABLE);
+	put(a, 9, 1, VMO_OWN_WRITABLE);
+	put(a, 40 * L, 1, 0);
+	put(a, 80 * L, 1, VMO_OWN_WRITABLE);
+	content_reset(a);
+	b = content_snapshot(a, 0, 1 << 20);
+	CHECK(a->protects == 2 && !a->unmaps && a->first == 3 && a->last == 80 * L);
+	content_free(b);
+	content_reset(a);
+	b = content_snapshot(a, 0, 1 << 20);
+	CHECK(!a->protects && !a->unmaps);	/* nothing was written since */
+	content_free(b);
+	put(a, 80 * L, 2, VMO_OWN_WRITABLE);
+	put(a, 3, 2, VMO_OWN_WRITABLE);
+	content_reset(a);
+	b = content_snapshot(a, 0, 10);		/* a window revokes its own only */
+	CHECK(a->protects == 1 && a->last == 3);
+	content_free(b);
+	content_free(a);
+}
+
+/* inv-4.7: a page that a device may be writing stays with its content. */
+static void t_held(void)
+{
+	struct content *a = content_new(0, 3 * L), *b, *c;
+	struct page *page = put(a, 5, 1, VMO_OWN_WRITABLE);
+
+	put(a, 6, 7, VMO_OWN_WRITABLE);
+	vmo_page_get(page);
+	b = content_snapshot(a, 0, 3 * L);
+	CHECK(page_at(a, 5) == page && page_at(b, 5) != page && get(b, 5) == 1);
+	CHECK(page_at(a, 6) == page_at(b, 6));
+	page->data = 2;			/* the device */
+	c = content_snapshot(a, 0, 3 * L);
+	page->data = 3;
+	CHECK(get(a, 5) == 3 && get(b, 5) == 1 && get(c, 5) == 2);
+	CHECK(put(a, 5, 4, 0) == page);	/* still the page that the device sees */
+	vmo_page_put(page);
+	content_free(c);
+	c = content_snapshot(a, 0, 3 * L);
+	CHECK(page_at(c, 5) == page);	/* let go: shared again */
+	content_free(b);
+	content_free(c);
+	content_free(a);
+}
+
+static struct page *watched;
+
+static void still_shared(struct content *c, pgoff_t first, pgoff_t last)
+{
+	(void)c;
+	if (first <= 1 && last >= 1)
+		CHECK(watched->shares == 2);
+}
+
+/* inv-4.3: PTEs go before the share does, by which others find it theirs. */
+static void t_order(void)
+{
+	struct content *a = content_new(0, 10), *b;
+
+	watched = put(a, 1, 1, 0);
+	b = content_snapshot(a, 0, 10);
+	put(b, 2, 1, 0);		/* now there are two leaves */
+	CHECK(watched->shares == 2);
+	watched->maps++;		/* a reads it through a mapping */
+	vmo_page_get(watched);
+	a->hook = still_shared;
+	content_reset(a);
+	put(a, 1, 2, 0);
+	CHECK(a->unmaps == 1 && watched->shares == 1);
+	watched->maps--;
+	vmo_page_put(watched);
+
+	watched = put(b, 1, 5, 0);
+	content_free(a);
+	a = content_snapshot(b, 0, 10);
+	put(a, 2, 1, 0);
+	CHECK(watched->shares == 2);
+	a->hook = still_shared;
+	CHECK(!vmo_cow_remove(&a->cow, 0, 5));
+	CHECK(a->unmaps == 1 && watched->shares == 1);
+	content_free(a);
+	content_free(b);
+}
+
+/* inv-4.9: a mapped hole is a zero page, unmapped when the slot is filled. */
+static void t_hole(void)
+{
+	struct content *c = content_new(0, 10);
+	struct page *zero = vmo_page_zero(&c->cow, 4);
+
+	put(c, 3, 1, 0);
+	CHECK(!c->unmaps);		/* none was mapped yet */
+	CHECK(!vmo_cow_lock_shared(&c->cow));
+	CHECK(vmo_cow_read_page(&c->cow, 4) == zero);
+	vmo_page_unlock(zero);
+	vmo_page_put(zero);
+	CHECK(!vmo_cow_try_read_page(&c->cow, 5));	/* never in a batch */
+	vmo_cow_unlock_shared(&c->cow);
+	put(c, 4, 2, 0);
+	CHECK(c->unmaps == 1 && c->first == 4 && c->last == 4);
+	content_reset(c);
+	CHECK(!vmo_cow_commit(&c->cow, 6, 8));
+	CHECK(c->unmaps == 1 && c->first == 6 && c->last == 8);
+	content_free(c);
+}
+
+/* inv-4.5: what cannot be locked at once is left out of a batch. */
+static void t_batch(void)
+{
+	struct content *c = content_new(0, 10);
+	struct page *page = put(c, 1, 1, 0), *got;
+
+	CHECK(!vmo_cow_lock_shared(&c->cow));
+	got = vmo_cow_try_read_page(&c->cow, 1);
+	CHECK(got == page);
+	CHECK(!vmo_cow_try_read_page(&c->cow, 1));
+	vmo_page_unlock(got);
+	vmo_page_put(got);
+	vmo_cow_unlock_shared(&c->cow);
+	CHECK(page->refs == 1);
+	content_free(c);
+}
+
+static void t_poison(void)
+{
+	struct content *a = content_new(0, 10), *b, *child;
+	struct page *page = put(a, 1, 1, VMO_OWN_WRITABLE), *out;
+
+	b = content_snapshot(a, 0, 10);
+	page->poisoned = true;
+	CHECK(!vmo_cow_lock_shared(&b->cow));
+	CHECK(vmo_cow_own_page(&b->cow, 1, 0, &out) == -EIO);
+	vmo_cow_unlock_shared(&b->cow);
+	content_free(b);
+	put(a, 1, 1, VMO_OWN_WRITABLE);
+	vmo_page_get(page);		/* held, so that the snapshot must copy */
+	child = content_new(0, 10);
+	CHECK(vmo_cow_snapshot(&a->cow, &child->cow) == -EIO);
+	CHECK(!child->cow.tree.root && get(a, 1) == 1);
+	vmo_page_put(page);
+	content_free(child);
+	content_free(a);
+}
+
+static void t_resize(void)
+{
+	struct content *a = content_new(0, 5 * L), *b;
+	pgoff_t i;
+
+	for (i = 0; i < 5 * L; i++)
+		put(a, i, i + 1, 0);
+	b = content_snapshot(a, 0, 5 * L);
+	CHECK(!vmo_cow_resize(&a->cow, L + 3));
+	CHECK(get(a, L + 2) == L + 3 && !page_at(a, L + 3));
+	CHECK(!vmo_cow_resize(&a->cow, 5 * L));
+	for (i = L + 3; i < 5 * L; i++)
+		CHECK(!page_at(a, i) && get(b, i) == i + 1);
+	CHECK(vmo_cow_resize(&a->cow, VMO_KEY_MAX + 1) == -ERANGE);
+	CHECK(!vmo_cow_resize(&a->cow, 0));
+	content_free(a);
+	content_free(b);
+}
+
+static void t_seek(void)
+{
+	struct content *c = content_new(0, 100 * L);
+	pgoff_t found;
+
+	put(c, 3, 1, 0);
+	put(c, 50 * L + 1, 1, 0);
+	CHECK(!vmo_cow_seek(&c->cow, 0, 100 * L - 1, false, &found) && found == 3);
+	CHECK(!vmo_cow_seek(&c->cow, 4, 100 * L - 1, false, &found) && found == 50 * L + 1);
+	CHECK(vmo_cow_seek(&c->cow, 50 * L + 2, 100 * L - 1, false, &found) == -ENXIO);
+	CHECK(!vmo_cow_seek(&c->cow, 3, 100 * L - 1, true, &found) && found == 4);
+	CHECK(!vmo_cow_seek(&c->cow, 70 * L, 100 * L - 1, true, &found) && found == 70 * L);
+	CHECK(vmo_cow_seek(&c->cow, 3, 3, true, &found) == -ENXIO);
+	content_free(c);
+}
+
+/* Every page of a family is divided among those who hold it: sums are exact. */
+static void t_usage(void)
+{
+	struct content *c[4];
+	struct vmo_usage u;
+	u64 scaled = 0;
+	pgoff_t i;
+	int k;
+
+	c[0] = content_new(0, 4 * L);
+	for (i = 0; i < 2 * L; i++)
+		put(c[0], i, 1, 0);
+	for (k = 1; k < 4; k++) {
+		c[k] = content_snapshot(c[k - 1], 0, 4 * L);
+		put(c[k], k, 1, 0);
+		put(c[k], 3 * L + k, 1, 0);
+	}
+	CHECK(!vmo_cow_usage(&c[0]->cow, 0, 4 * L - 1, &u));
+	CHECK(u.pages == 2 * L);
+	CHECK(!vmo_cow_usage(&c[3]->cow, 0, 4 * L - 1, &u));
+	CHECK(u.pages == 2 * L + 3 && u.private == 2);
+	CHECK(!vmo_cow_usage(&c[3]->cow, 3 * L, 4 * L - 1, &u) && u.pages == 3);
+	for (k = 0; k < 4; k++) {
+		CHECK(!vmo_cow_usage(&c[k]->cow, 0, 4 * L - 1, &u));
+		scaled += u.scaled;
+	}
+	CHECK(((scaled + (1 << 20)) >> 32) == (u64)shim.pages);
+	for (k = 0; k < 4; k++)
+		content_free(c[k]);
+}
+
+struct ranges {
+	int nr;
+	pgoff_t first[16];
+	pgoff_t last[16];
+};
+
+static int collect(pgoff_t first, pgoff_t last, void *arg)
+{
+	struct ranges *r = arg;
+
+	r->first[r->nr] = first;
+	r->last[r->nr++] = last;
+	return r->nr == 16 ? 1 : 0;
+}
+
+static void t_diff(void)
+{
+	struct content *a = content_new(0, 1 << 20), *b;
+	struct ranges r = { 0 };
+	pgoff_t i;
+	long visits;
+
+	for (i = 0; i < 1 << 12; i++)
+		put(a, i, 1, 0);
+	b = content_snapshot(a, 0, 1 << 20);
+	visits = shim.visits;
+	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, collect, &r));
+	CHECK(!r.nr && shim.visits - visits <= 1);
+	put(a, 10, 2, 0);
+	put(a, 11, 2, 0);
+	put(b, 2 * L, 2, 0);
+	put(b, 1 << 19, 2, 0);		/* the tree of b grows, that of a does not */
+	CHECK(!vmo_cow_remove(&a->cow, 3 * L, 3 * L + 4));
+	visits = shim.visits;
+	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, collect, &r));
+	CHECK(shim.visits - visits < 16 * VMO_TREE_LEVELS);
+	CHECK(r.nr == 4);
+	CHECK(r.first[0] == 10 && r.last[0] == 11);
+	CHECK(r.first[1] == 2 * L && r.last[1] == 2 * L);
+	CHECK(r.first[2] == 3 * L && r.last[2] == 3 * L + 4);
+	CHECK(r.first[3] == 1 << 19);
+	r.nr = 0;
+	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 11, 2 * L, collect, &r));
+	CHECK(r.nr == 2 && r.first[0] == 11 && r.last[1] == 2 * L);
+	r.nr = 15;			/* resumable: the callback may stop it */
+	CHECK(vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, collect, &r) == 1);
+	content_free(a);
+	content_free(b);
+}
+
+static void t_iterate(void)
+{
+	struct content *c = content_new(0, VMO_KEY_MAX);
+	pgoff_t keys[] = { 0, 3 * L, 1 << 20, 1UL << 35, VMO_KEY_MAX - 1 }, key = 0;
+	struct vmo_leaf *leaf;
+	unsigned int i;
+	long visits;
+
+	for (i = 0; i < 5; i++)
+		put(c, keys[i], 1, 0);
+	visits = shim.visits;
+	for (i = 0; (leaf = vmo_tree_next_leaf(&c->cow.tree, &key, VMO_KEY_MAX, false)); i++) {
+		CHECK(i < 5 && key == (keys[i] & ~VMO_LEAF_MASK));
+		key = (key | VMO_LEAF_MASK) + 1;
+	}
+	CHECK(i == 5 && shim.visits - visits < 12 * VMO_TREE_LEVELS * 5);
+	key = 4 * L;
+	CHECK(!vmo_tree_next_leaf(&c->cow.tree, &key, (1 << 20) - 1, false));
+	content_free(c);
+}
+
+/* mine and writable belong to one content and one epoch. */
+static void t_bits(void)
+{
+	struct content *a = content_new(0, 10), *b;
+	struct vmo_path path;
+
+	put(a, 1, 1, 0);
+	put(a, 2, 1, VMO_OWN_WRITABLE);
+	vmo_tree_find(&a->cow.tree, 1, &path);
+	CHECK(path.exclusive && path.leaf->mine == 6 && path.leaf->writable == 4);
+	CHECK(path.leaf->epoch == a->cow.epoch);
+	b = content_snapshot(a, 0, 10);
+	CHECK(a->cow.epoch != path.leaf->epoch && b->cow.epoch != path.leaf->epoch);
+	vmo_tree_find(&a->cow.tree, 1, &path);
+	CHECK(!path.exclusive && !path.leaf->writable);
+	put(b, 3, 1, 0);
+	vmo_tree_find(&b->cow.tree, 1, &path);
+	CHECK(path.exclusive && path.leaf->mine == 8);	/* the others were not looked at */
+	content_free(a);
+	content_free(b);
+}
+
+int main(void)
+{
+	static const struct tap_test tests[] = {
+		{ "look-up: pages, holes, the largest key", t_lookup },
+		{ "limits: -ERANGE outside of the window", t_range },
+		{ "gaps cost nothing in a nearly endless object", t_endless },
+		{ "remove: whole nodes and boundaries", t_remove },
+		{ "remove: the other member keeps all", t_remove_shared },
+		{ "snapshot: both sides, a snapshot of one, closes", t_snapshot },
+		{ "window: inside, over the end, past it, far base", t_window },
+		{ "window: one page does not keep a gigabyte", t_window_small },
+		{ "share counts are exact", t_shares },
+		{ "inv-ours: a foreign holder forces a copy", t_ours },
+		{ "inv-4.3: revoked before the share is dropped", t_order },
+		{ "inv-4.5: batches take what they can lock", t_batch },
+		{ "inv-4.6: exactly what is writable is revoked", t_revoke },
+		{ "inv-4.7: a held page stays, the snapshot copies", t_held },
+		{ "inv-4.9: a mapped hole is unmapped when filled", t_hole },
+		{ "bad memory: -EIO and nothing changed", t_poison },
+		{ "resize: what was cut stays cut", t_resize },
+		{ "seek: data and holes", t_seek },
+		{ "usage: the sum of a family is what it holds", t_usage },
+		{ "diff: ranges, heights, equal nodes skipped", t_diff },
+		{ "iteration skips gaps", t_iterate },
+		{ "bitmaps are of one content and epoch", t_bits },
+	};
+	int ret;
+
+	shim_init();
+	ret = tap_main(tests, sizeof(tests) / sizeof(*tests));
+	if (!ret && (shim.pages || shim.nodes)) {
+		printf("# %ld pages and %ld nodes left\n", shim.pages, shim.nodes);
+		ret = 1;
+	}
+	return ret;
+}

@@ -173,11 +173,11 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	info->parent_id = family.parent_id;
 	info->size = (u64)vmo->pages << PAGE_SHIFT;
 	info->content_size = i_size_read(file_inode(ucmd->file));
-	info->committed = usage.pages << PAGE_SHIFT;
-	info->private = usage.private << PAGE_SHIFT;
-	info->shared = (usage.pages - usage.private) << PAGE_SHIFT;
-	info->scaled = usage.scaled >> (32 - PAGE_SHIFT);
-	info->metadata = usage.inners * sizeof(struct vmo_inner) +
+	info->committed_bytes = usage.pages << PAGE_SHIFT;
+	info->private_bytes = usage.private << PAGE_SHIFT;
+	info->shared_bytes = (usage.pages - usage.private) << PAGE_SHIFT;
+	info->scaled_bytes = usage.scaled >> (32 - PAGE_SHIFT);
+	info->metadata_bytes = usage.inners * sizeof(struct vmo_inner) +
 			 usage.leaves * sizeof(struct vmo_leaf);
 	info->children = family.children;
 	if (vmo->flags & VMO_OBJ_COW_CLONE)

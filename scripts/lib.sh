@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034,SC2016
 # Common parts of the rig's shell scripts; sourced, never run.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -38,12 +39,22 @@ apt_install()
 	local log
 
 	log=$(mktemp)
-	if ! { { apt-get -qq update &&
-		 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
-			--no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; }; then
+	mkdir -p "$cache"
+	if ! { flock 8 && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq \
+		install -y --no-install-recommends "$@"; } 8>"$cache/apt.lock" >"$log" 2>&1 </dev/null; then
 		cat "$log" >&2
 		rm -f "$log"
 		die "apt-get could not install: $*"
 	fi
 	rm -f "$log"
+}
+
+# in_sid ROOT DIR COMMAND...: run in the sid tree ROOT, with DIR at /build. The
+# mounts are of a namespace of their own and vanish with the command.
+in_sid()
+{
+	unshare -m sh -c 'root=$1 dir=$2
+		shift 2
+		mount -t proc proc "$root/proc" && mount --bind "$dir" "$root/build" &&
+			cd / && exec chroot "$root" "$@"' sh "$@"
 }

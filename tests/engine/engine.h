@@ -49,6 +49,7 @@ static inline void *shim_cmpxchg(void **p, void *old, void *new)
 	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 	return old;
 }
+
 #define cmpxchg(p, old, new)	((__typeof__(*(p)))shim_cmpxchg((void **)(p), (old), (new)))
 
 static inline void set_bit(unsigned int n, unsigned long *map)

@@ -59,6 +59,7 @@ static void fail(const char *what, int line)
 	fprintf(stderr, "# fuzz: %s (line %d) at operation %lu\n", what, line, op_nr);
 	abort();
 }
+
 #define CHECK(cond) do { if (!(cond)) fail(#cond, __LINE__); } while (0)
 
 static u64 rnd(void)
@@ -571,10 +572,16 @@ static void renew(void)
 	vmo_cow_init(&m->cow, &ops, 0, end_of(KEYS));
 }
 
+static bool below(int *what, int weight)
+{
+	*what -= weight;
+	return *what < 0;
+}
+
 /* Per mille of each operation; the rest drops a holder. */
 static void step(void)
 {
-	struct member *m = pick(), *c;
+	struct member *m = pick(), *c = spare();
 	int i = m->first + rnd() % (m->end - m->first);
 	int span = rnd() % 100;
 	int last = min(m->end - 1, i + span);
@@ -585,33 +592,33 @@ static void step(void)
 	if (h->page && rnd() % 4 == 0 && in_window(m, h->index))
 		i = h->index;
 	last = max(i, last);
-	if ((what -= 560) < 0)
+	if (below(&what, 560))
 		own(m, i, rnd() % 3 ? 0 : VMO_OWN_WRITABLE, next_data++);
-	else if ((what -= 100) < 0)
+	else if (below(&what, 100))
 		write_pte(m, i);
-	else if ((what -= 120) < 0)
+	else if (below(&what, 120))
 		map_read(m, i);
-	else if ((what -= 20) < 0)
+	else if (below(&what, 20))
 		drop_pte(m, i);
-	else if ((what -= 10) < 0)
+	else if (below(&what, 10))
 		do_remove(m, i, last);
-	else if ((what -= 3) < 0)
+	else if (below(&what, 3))
 		resize(m);
-	else if ((what -= 5) < 0)
+	else if (below(&what, 5))
 		commit(m, i, last);
-	else if ((what -= 20) < 0)
+	else if (below(&what, 20))
 		take_holder(m, i);
-	else if ((what -= 10) < 0)
+	else if (below(&what, 10))
 		device_write();
-	else if ((what -= 5) < 0)
+	else if (below(&what, 5))
 		diff(m, pick());
-	else if ((what -= 5) < 0)
+	else if (below(&what, 5))
 		seek(m, i);
-	else if ((what -= 2) < 0)
+	else if (below(&what, 2))
 		usage_all();
-	else if ((what -= 1) < 0)
+	else if (below(&what, 1))
 		renew();
-	else if ((what -= 60) < 0 && (c = spare()))
+	else if (below(&what, 60) && c)
 		snapshot(pick_by(true, rnd() % 2), c);
 	else if (what < 70 && alive() > 12)
 		close_member(pick_by(false, false));
@@ -661,8 +668,9 @@ int main(int argc, char **argv)
 	finish();
 	shared = 100.0 * stats.shared / stats.writes;
 	depth = (double)stats.depth / stats.writes;
-	printf("# seed %lu: %lu operations, %lu snapshots, %lu writes, %.1f %% to shared leaves, mean depth %.1f\n",
-	       seed, op_nr, stats.snaps, stats.writes, shared, depth);
+	printf("# seed %lu: %lu operations, %lu snapshots, ", seed, op_nr, stats.snaps);
+	printf("%lu writes, %.1f %% to shared leaves, mean depth %.1f\n", stats.writes, shared,
+	       depth);
 	printf("1..2\nok 1 - differential test against the model\n");
 	printf("%sok 2 - mean depth at least 8, one write in five hits a shared leaf\n",
 	       depth >= 8 && shared >= 20 ? "" : "not ");

@@ -133,12 +133,12 @@ struct vmo_op_range {
  * @parent_id: the object it was made from, 0 for none
  * @size: bytes, whole pages
  * @content_size: bytes; st_size of the file
- * @committed: bytes of pages that the object reads as its own or shared
- * @private: bytes that would be freed if the object died now
- * @shared: bytes shared with other members of the family
- * @scaled: bytes, every page divided at each point where it is shared; the
+ * @committed_bytes: pages that the object reads as its own or shared
+ * @private_bytes: what would be freed if the object died now
+ * @shared_bytes: pages shared with other members of the family
+ * @scaled_bytes: every page divided at each point where it is shared; the
  *	sum over a family is what the family holds (less rounding)
- * @metadata: bytes of the page tree that the object reaches
+ * @metadata_bytes: the page tree that the object reaches
  * @children: objects made from this one that are still alive
  * @flags: VMO_INFO_* bits
  */
@@ -147,11 +147,11 @@ struct vmo_info {
 	__aligned_u64 parent_id;
 	__aligned_u64 size;
 	__aligned_u64 content_size;
-	__aligned_u64 committed;
-	__aligned_u64 private;
-	__aligned_u64 shared;
-	__aligned_u64 scaled;
-	__aligned_u64 metadata;
+	__aligned_u64 committed_bytes;
+	__aligned_u64 private_bytes;
+	__aligned_u64 shared_bytes;
+	__aligned_u64 scaled_bytes;
+	__aligned_u64 metadata_bytes;
 	__aligned_u64 children;
 	__aligned_u64 flags;
 };

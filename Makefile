@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+# Everything starts here; "make help" lists it.
+
+ifeq ($(KERNELRELEASE),)
+
+top := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+KERNELDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= debian-6.1
+PREFIX ?= /usr
+DESTDIR ?=
+MINUTES ?= 20
+STRICT ?=
+export MINUTES STRICT
+
+all: ## the module for the running kernel (or KERNELDIR=): vmo.ko
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) modules
+	cp module/vmo.ko vmo.ko
+
+module: ## the module for a kernel of the tests (KERNEL=): build/KERNEL/module/vmo.ko
+	@scripts/build-module $(KERNEL)
+
+demo: ## boots a guest: 1,000 verified snapshots of live memory
+	@tools/demo/run
+
+check: ## all selftests on stock Debian 6.1, in a guest
+	@scripts/check-guest debian-6.1
+
+check-debug: ## the same on 6.12 with KASAN, lockdep and the rest
+	@scripts/check-guest debug-6.12
+
+check-next: ## the same on sid's kernel (STRICT=1: no excuse)
+	@scripts/check-guest next
+
+check-engine: ## the engine in user space, and the protocol's model
+	@scripts/check-engine
+
+check-style: ## checkpatch, sparse, layers, symbols, headers
+	@scripts/check-style
+
+bench: ## guest instructions per operation, ours and the peers'
+	@scripts/bench
+
+bench-check: ## the same, compared with the committed table
+	@scripts/bench --check
+
+soak: ## long forms of the random tests (MINUTES=), noted in docs/reliability.md
+	@scripts/soak
+
+install: ## what "all" built, and the header
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) modules_install
+	depmod -a $(notdir $(patsubst %/build,%,$(KERNELDIR)))
+	install -D -m 644 uapi/linux/vmo.h $(DESTDIR)$(PREFIX)/include/linux/vmo.h
+
+uninstall: ## takes both away
+	rm -f $(DESTDIR)/lib/modules/$(notdir $(patsubst %/build,%,$(KERNELDIR)))/updates/module/vmo.ko*
+	rm -f $(DESTDIR)/lib/modules/$(notdir $(patsubst %/build,%,$(KERNELDIR)))/extra/module/vmo.ko*
+	depmod -a $(notdir $(patsubst %/build,%,$(KERNELDIR)))
+	rm -f $(DESTDIR)$(PREFIX)/include/linux/vmo.h
+
+clean: ## build products; the cache of kernels stays
+	rm -rf build vmo.ko
+	find module \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
+		-o -name '.*.cmd' \) -delete
+	rm -f Module.symvers modules.order module/modules.order .*.cmd
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+.PHONY: all module demo check check-debug check-next check-engine check-style bench \
+	bench-check soak install uninstall clean help
+
+endif

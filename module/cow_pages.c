@@ -625,7 +625,7 @@ int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end)
 
 /* ---- snapshot ---------------------------------------------------------- */
 
-/* Write-protects what is writable in [first, last], in runs. */
+/* Revokes what is writable in [first, last], in runs. */
 static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	pgoff_t key = first, from = 0, to = 0, base;
@@ -642,7 +642,7 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 		wait_pages(leaf, mask);
 		/* Each call flushes TLBs, so gaps of up to a leaf are worth joining. */
 		if (open && base + __ffs64(mask) - to > VMO_LEAF_SLOTS) {
-			cow->ops->write_protect(cow, from, to);
+			cow->ops->revoke_write(cow, from, to);
 			open = false;
 		}
 		if (!open)
@@ -652,7 +652,7 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 		cond_resched();
 	}
 	if (open)
-		cow->ops->write_protect(cow, from, to);
+		cow->ops->revoke_write(cow, from, to);
 }
 
 /*

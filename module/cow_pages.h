@@ -24,13 +24,14 @@ struct vmo_cow_pages;
  * @unmap: remove every PTE of the keys; with @even_cows also what private
  *	mappings copied from them. Content lock held, either way; page locks
  *	may be held.
- * @write_protect: make every PTE of the keys read-only *and clean*, so that
- *	mprotect() cannot make it writable again without a fault. Content lock
- *	held exclusive.
+ * @revoke_write: let no PTE of the keys be writable, now or later, without a
+ *	fault. Removing them does it; making them read-only does not, unless
+ *	they are clean as well: mprotect() gives write back to a dirty PTE.
+ *	Content lock held exclusive.
  */
 struct vmo_cow_ops {
 	void (*unmap)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even_cows);
-	void (*write_protect)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+	void (*revoke_write)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 };
 
 /**

@@ -18,7 +18,7 @@ static void unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool e
 	note(c, first, last);
 }
 
-static void write_protect(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+static void revoke_write(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	struct content *c = container_of(cow, struct content, cow);
 
@@ -26,7 +26,7 @@ static void write_protect(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last
 	note(c, first, last);
 }
 
-static const struct vmo_cow_ops ops = { unmap, write_protect };
+static const struct vmo_cow_ops ops = { unmap, revoke_write };
 
 void content_reset(struct content *c)
 {

@@ -296,7 +296,7 @@ static int copy_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 
 /* No bit says that the only share of a locked page is ours: look who holds it. */
 static bool check_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
-		       unsigned int flags, struct page *page)
+		       unsigned int flags, struct page *page, int callers)
 {
 	if (vmo_page_shares(page) != 1)
 		return false;
@@ -306,7 +306,7 @@ static bool check_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t
 	 */
 	if (vmo_page_mapped(page))
 		cow->ops->unmap(cow, key, key, false);
-	if (vmo_page_held(page, 1))
+	if (vmo_page_held(page, callers))
 		return false;
 	spin_lock(&path->leaf->lock);
 	set_ours(cow, path, key, flags);
@@ -320,13 +320,14 @@ static int own_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t ke
 {
 	struct vmo_leaf *leaf = path->leaf;
 	struct page *page;
-	int ret;
+	int ret, callers;
 
 	spin_lock(&leaf->lock);
 	page = vmo_slot_page(leaf->slot[key_slot(key)]);
 	if (page)
 		vmo_page_get(page);
 	spin_unlock(&leaf->lock);
+	callers = 1 + (flags & VMO_OWN_REFERENCED && *out == page);
 	if (!page)
 		return fill_slot(cow, path, key, flags, out);
 	vmo_page_lock(page);
@@ -343,7 +344,7 @@ static int own_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t ke
 		return 0;
 	}
 	spin_unlock(&leaf->lock);
-	if (check_ours(cow, path, key, flags, page)) {
+	if (check_ours(cow, path, key, flags, page, callers)) {
 		*out = page;
 		return 0;
 	}
@@ -642,7 +643,7 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 		wait_pages(leaf, mask);
 		/* Each call flushes TLBs, so gaps of up to a leaf are worth joining. */
 		if (open && base + __ffs64(mask) - to > VMO_LEAF_SLOTS) {
-			cow->ops->revoke_write(cow, from, to);
+			cow->ops->unmap(cow, from, to, false);
 			open = false;
 		}
 		if (!open)
@@ -652,7 +653,7 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 		cond_resched();
 	}
 	if (open)
-		cow->ops->revoke_write(cow, from, to);
+		cow->ops->unmap(cow, from, to, false);
 }
 
 /*

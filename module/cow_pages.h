@@ -24,14 +24,9 @@ struct vmo_cow_pages;
  * @unmap: remove every PTE of the keys; with @even_cows also what private
  *	mappings copied from them. Content lock held, either way; page locks
  *	may be held.
- * @revoke_write: let no PTE of the keys be writable, now or later, without a
- *	fault. Removing them does it; making them read-only does not, unless
- *	they are clean as well: mprotect() gives write back to a dirty PTE.
- *	Content lock held exclusive.
  */
 struct vmo_cow_ops {
 	void (*unmap)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even_cows);
-	void (*revoke_write)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 };
 
 /**
@@ -90,6 +85,8 @@ struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key);
 
 /* The page is to be mapped, or given to a device, writable. */
 #define VMO_OWN_WRITABLE	1U
+/* The caller has a reference of the page in *@page, if that is the one at @key. */
+#define VMO_OWN_REFERENCED	2U
 
 /*
  * vmo_cow_own_page - make the page at @key ours, so that it may be written

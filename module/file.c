@@ -362,7 +362,8 @@ static ssize_t vmo_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			break;
 		iocb->ki_pos += done;
 		total += done;
-		if (!done && fault_in_iov_iter_writeable(to, min_t(size_t, bytes, PAGE_SIZE))) {
+		bytes = min_t(size_t, bytes, PAGE_SIZE);
+		if (!done && fault_in_iov_iter_writeable(to, bytes) == bytes) {
 			done = -EFAULT;
 			break;
 		}
@@ -411,7 +412,11 @@ static ssize_t write_some(struct vmo *vmo, loff_t pos, size_t bytes, struct iov_
 			return total ? total : err;
 		if (err)
 			break;
-		done = copy_in(page, offset_in_page(pos), chunk, from);
+		done = 0;
+		if (vmo_page_poisoned(page))
+			err = -EIO;
+		else
+			done = copy_in(page, offset_in_page(pos), chunk, from);
 		unlock_page(page);
 		put_page(page);
 		total += done;
@@ -483,7 +488,8 @@ static ssize_t vmo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 	if (!iov_iter_count(from))
 		return 0;
-	inode_lock(inode);
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
 	if (iocb->ki_flags & IOCB_APPEND)
 		iocb->ki_pos = i_size_read(inode);
 	ret = write_limit(vmo, iocb->ki_pos, iov_iter_count(from));

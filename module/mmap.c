@@ -24,6 +24,15 @@ static struct vmo_mappings *cow_mappings(struct vmo_cow_pages *cow)
 	return vmo_mappings(container_of(cow, struct vmo_content, cow));
 }
 
+/*
+ * A snapshot unmaps what was written since the last one. Write-protecting and
+ * cleaning the PTEs would do as well (mprotect() gives write back to a dirty
+ * one), for 310 instructions a page against 570. But what was written lately
+ * is mostly written again, and a write to a read-only PTE takes two faults up
+ * to 6.12, since page_mkwrite cannot put a copy in place: 7,819 instructions
+ * against 4,241 (docs/performance.md). And without PTEs, whoever still holds
+ * a page shows in its reference count alone.
+ */
 static void unmap_keys(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even_cows)
 {
 	struct vmo_mappings *maps = cow_mappings(cow);
@@ -32,22 +41,8 @@ static void unmap_keys(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, b
 	unmap_mapping_pages(&maps->odd, first, last - first + 1, even_cows);
 }
 
-/*
- * Write-protecting and cleaning the PTEs would do as well, and is cheaper here
- * (some 310 instructions a page against 570). But what was written since the
- * last snapshot is mostly written again, and a write to a read-only PTE takes
- * two faults, as page_mkwrite cannot put a copy in place; without a PTE it
- * takes one: 4,241 instructions against 7,819, docs/performance.md. VMAs that
- * never write keep their PTEs.
- */
-static void revoke_keys(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
-{
-	unmap_mapping_pages(cow_mappings(cow)->home.mapping, first, last - first + 1, false);
-}
-
 const struct vmo_cow_ops vmo_mapping_ops = {
 	.unmap = unmap_keys,
-	.revoke_write = revoke_keys,
 };
 
 /* ---- handing out ------------------------------------------------------- */
@@ -93,6 +88,16 @@ static void insert_run(struct vm_area_struct *vma, pgoff_t key, struct page **pa
 }
 
 /*
+ * The first mapping homes a page, that futexes find it; the first writable one
+ * of another content moves it. Page lock. Zero pages are nobody's.
+ */
+static void give_home(struct vmo *vmo, struct page *page, pgoff_t key)
+{
+	if (!vmo_page_has_home(page) && !vmo_page_is_zero(page))
+		vmo_home_set(page, vmo->content->home, key);
+}
+
+/*
  * Maps what is resident around @vmf->pgoff but not the page itself, which the
  * core does. Content lock shared. What cannot be locked at once is left out.
  */
@@ -113,6 +118,7 @@ static void map_around(struct vm_fault *vmf, struct vmo_cow_pages *cow, pgoff_t 
 			page[nr] = NULL;
 		}
 		if (page[nr]) {
+			give_home(vmf->vma->vm_private_data, page[nr], key);
 			nr++;
 			continue;
 		}
@@ -152,6 +158,8 @@ static vm_fault_t vmo_fault(struct vm_fault *vmf)
 	err = fault_page(vmf, vmo, &page);
 	if (err == -EINTR)
 		return fault_error(err);
+	if (!err)
+		give_home(vmo, page, vmf->pgoff);
 	vmo_cow_unlock_shared(cow);
 	if (err)
 		return fault_error(err);
@@ -174,26 +182,30 @@ static vm_fault_t vmo_page_mkwrite(struct vm_fault *vmf)
 {
 	struct vmo *vmo = vmf->vma->vm_private_data;
 	struct vmo_cow_pages *cow = &vmo->content->cow;
-	struct page *page;
+	struct page *page = vmf->page;		/* which the core holds */
+	vm_fault_t ret = VM_FAULT_LOCKED;
 	int err;
 
+	file_update_time(vmf->vma->vm_file);
 	err = vmo_cow_lock_shared(cow);
 	if (err)
 		return fault_error(err);
-	err = vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_WRITABLE, &page);
+	err = vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_WRITABLE | VMO_OWN_REFERENCED, &page);
 	if (err == -EINTR)
 		return fault_error(err);
+	if (!err)
+		vmo_home_set(page, vmo->content->home, vmf->pgoff);
 	vmo_cow_unlock_shared(cow);
 	if (err)
 		return fault_error(err);
-	if (page != vmf->page) {
+	if (page != vmf->page)
+		ret = VM_FAULT_NOPAGE;
+	else if (vmo_page_poisoned(page))
+		ret = VM_FAULT_HWPOISON;
+	if (ret != VM_FAULT_LOCKED)
 		unlock_page(page);
-		put_page(page);
-		return VM_FAULT_NOPAGE;
-	}
-	vmo_home_set(page, vmo->content->home, vmf->pgoff);
-	put_page(page);		/* the core has a reference of its own */
-	return VM_FAULT_LOCKED;
+	put_page(page);
+	return ret;
 }
 
 /*

@@ -122,12 +122,7 @@ bool vmo_page_mapped(struct page *page)
 
 bool vmo_page_held(struct page *page, int callers)
 {
-	int before = mapcount(page), refs;
-
-	smp_rmb();	/* a PTE that goes drops its mapcount first, its reference last */
-	refs = page_count(page);
-	smp_rmb();	/* and one that comes takes the reference first */
-	return refs != 1 + callers + before || mapcount(page) != before;
+	return page_count(page) != 1 + callers;
 }
 
 void vmo_page_get(struct page *page)
@@ -170,6 +165,12 @@ struct page *vmo_page_zero_nth(unsigned int nth)
 struct page *vmo_page_zero(const void *content, pgoff_t key)
 {
 	return zero_pages[hash_long((unsigned long)content + key, ilog2(VMO_ZERO_PAGES))];
+}
+
+/* They alone have no shares while they are mapped. */
+bool vmo_page_is_zero(struct page *page)
+{
+	return !atomic_long_read(shares_of(page));
 }
 
 static void free_zero_pages(void)

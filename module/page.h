@@ -48,9 +48,10 @@ void vmo_page_unshare(struct page *page);
 void vmo_page_unshare_locked(struct page *page);
 
 /*
- * Does anybody outside of the tree hold @page, other than by a PTE and by
- * @callers references of the caller's own? The caller holds the page lock or
- * excludes faults in another way; a count in motion answers true.
+ * Does anybody outside of the tree hold @page, other than by @callers
+ * references of the caller's own? To be asked when the PTEs are gone, for each
+ * has a reference, and with faults kept out by the page lock or the content
+ * lock. One that is on its way out answers true.
  */
 bool vmo_page_held(struct page *page, int callers);
 bool vmo_page_mapped(struct page *page);
@@ -66,6 +67,7 @@ void vmo_page_wait_unlocked(struct page *page);
 struct page *vmo_page_zero(const void *content, pgoff_t key);
 #define VMO_ZERO_PAGES	256
 struct page *vmo_page_zero_nth(unsigned int nth);
+bool vmo_page_is_zero(struct page *page);
 
 /* Zeroed nodes; NULL if there is no memory. */
 void *vmo_node_alloc(bool leaf);

@@ -18,20 +18,11 @@ static void unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool e
 	note(c, first, last);
 }
 
-static void revoke_write(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
-{
-	struct content *c = container_of(cow, struct content, cow);
-
-	c->protects++;
-	note(c, first, last);
-}
-
-static const struct vmo_cow_ops ops = { unmap, revoke_write };
+static const struct vmo_cow_ops ops = { unmap };
 
 void content_reset(struct content *c)
 {
 	c->unmaps = 0;
-	c->protects = 0;
 	c->first = ~0UL;
 	c->last = 0;
 }

@@ -10,15 +10,13 @@
  * struct content - a content that records what is revoked
  * @cow: the content
  * @unmaps: calls of unmap
- * @protects: calls of write_protect
  * @first: lowest key of all of them
  * @last: highest key
- * @hook: called by both, before they return
+ * @hook: called by unmap, before it returns
  */
 struct content {
 	struct vmo_cow_pages cow;
 	int unmaps;
-	int protects;
 	pgoff_t first;
 	pgoff_t last;
 	void (*hook)(struct content *c, pgoff_t first, pgoff_t last);

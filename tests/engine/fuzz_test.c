@@ -117,17 +117,7 @@ static void cb_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 		}
 }
 
-static void cb_protect(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
-{
-	struct member *m = of_cow(cow);
-	int i;
-
-	for (i = 0; i < KEYS; i++)
-		if (key_of(i) >= first && key_of(i) <= last)
-			m->pte[i].writable = false;
-}
-
-static const struct vmo_cow_ops ops = { cb_unmap, cb_protect };
+static const struct vmo_cow_ops ops = { cb_unmap };
 
 static void set_pte(struct member *m, int i, struct page *page, bool writable)
 {

@@ -227,9 +227,7 @@ void vmo_page_unshare_locked(struct page *page)
 
 bool vmo_page_held(struct page *page, int callers)
 {
-	int maps = __atomic_load_n(&page->maps, __ATOMIC_SEQ_CST);
-
-	return __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST) != 1 + callers + maps;
+	return __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST) != 1 + callers;
 }
 
 bool vmo_page_mapped(struct page *page)

@@ -207,17 +207,17 @@ static void t_revoke(void)
 	put(a, 80 * L, 1, VMO_OWN_WRITABLE);
 	content_reset(a);
 	b = content_snapshot(a, 0, 1 << 20);
-	CHECK(a->protects == 2 && !a->unmaps && a->first == 3 && a->last == 80 * L);
+	CHECK(a->unmaps == 2 && a->first == 3 && a->last == 80 * L);
 	content_free(b);
 	content_reset(a);
 	b = content_snapshot(a, 0, 1 << 20);
-	CHECK(!a->protects && !a->unmaps);	/* nothing was written since */
+	CHECK(!a->unmaps);	/* nothing was written since */
 	content_free(b);
 	put(a, 80 * L, 2, VMO_OWN_WRITABLE);
 	put(a, 3, 2, VMO_OWN_WRITABLE);
 	content_reset(a);
 	b = content_snapshot(a, 0, 10);		/* a window revokes its own only */
-	CHECK(a->protects == 1 && a->last == 3);
+	CHECK(a->unmaps == 1 && a->last == 3);
 	content_free(b);
 	content_free(a);
 }

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vmobench [GROUP...]: prints a table of tab-separated lines,
+ *
+ *	case  variant  vmo  peer  peer-name  ratio
+ *
+ * in which the third and the fourth are guest instructions per page or call,
+ * and the last is ours divided by the peer's: below 1 we win. Nothing is
+ * printed before all is measured, since a serial console interrupts.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define REPETITIONS	4
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} groups[] = {
+	{ "commit", bench_commit },
+	{ "first-write", bench_first_write },
+	{ "cow", bench_cow },
+	{ "snapshot", bench_snapshot },
+	{ "lookup", bench_lookup },
+};
+
+#define NR_GROUPS	(sizeof(groups) / sizeof(groups[0]))
+
+void die(const char *format, ...)
+{
+	int err = errno;
+	va_list args;
+
+	va_start(args, format);
+	fputs("vmobench: ", stderr);
+	vfprintf(stderr, format, args);
+	fprintf(stderr, " (%s)\n", strerror(err));
+	va_end(args);
+	exit(1);
+}
+
+static inline uint64_t counter(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static void call(void (*step)(const struct load *load), const struct load *load)
+{
+	if (step)
+		step(load);
+}
+
+uint64_t count_way(const struct way *way, const struct load *load)
+{
+	uint64_t start, count, best = UINT64_MAX;
+	int i;
+
+	call(way->begin, load);
+	for (i = 0; i < REPETITIONS; i++) {
+		call(way->setup, load);
+		settle();
+		start = counter();
+		way->run(load);
+		count = counter() - start;
+		if (count < best)
+			best = count;
+		call(way->finish, load);
+	}
+	call(way->end, load);
+	settle();
+	return best;
+}
+
+void row(const char *group, const char *variant, const char *peer, double ours, double theirs)
+{
+	printf("%s\t%s\t%.0f\t%.0f\t%s\t%.3g\n", group, variant, ours, theirs, peer,
+	       ours / theirs);
+}
+
+void compare(const char *group, const char *variant, const struct load *load, double units,
+	     const struct way *ours, const struct way *const *peers)
+{
+	double count = count_way(ours, load) / units;
+
+	for (; *peers; peers++)
+		row(group, variant, (*peers)->name, count, count_way(*peers, load) / units);
+}
+
+static void run_group(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_GROUPS; i++) {
+		if (!name || !strcmp(name, groups[i].name))
+			groups[i].run();
+		if (name && !strcmp(name, groups[i].name))
+			return;
+	}
+	if (!name)
+		return;
+	errno = EINVAL;
+	die("no group %s", name);
+}
+
+int main(int argc, char **argv)
+{
+	static char buffer[64 * 1024];
+	int i;
+
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	puts("case\tvariant\tvmo\tpeer\tpeer-name\tratio");
+	if (argc < 2)
+		run_group(NULL);
+	for (i = 1; i < argc; i++)
+		run_group(argv[i]);
+	return fflush(stdout) ? 1 : 0;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests of /dev/vmo share. Every test is a TEST_F of a fixture named
+ * vmo with a member dev; its name starts with the rule that it is about.
+ */
+#ifndef VMO_TEST_UTIL_H
+#define VMO_TEST_UTIL_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/vmo.h>
+
+#define RO		PROT_READ
+#define RW		(PROT_READ | PROT_WRITE)
+#define MAX_SIZE	((1ULL << 63) - PS)
+
+static unsigned long PS;
+
+static __attribute__((constructor)) void test_util_init(void)
+{
+	PS = sysconf(_SC_PAGESIZE);
+}
+
+/* ---- verdicts ---- */
+
+#define EXPECT_ERRNO(_errno, _call) do {				\
+	errno = 0;							\
+	EXPECT_EQ(-1, (long)(_call));					\
+	EXPECT_EQ(_errno, errno);					\
+} while (0)
+
+/* ---- the interface ---- */
+
+static inline int vmo_new(int dev, uint64_t size)
+{
+	struct vmo_create arg = { .size = size, .fd = -1 };
+
+	return ioctl(dev, VMO_CREATE, &arg) ? -1 : arg.fd;
+}
+
+static inline int vmo_new_pages(int dev, uint64_t pages)
+{
+	return vmo_new(dev, pages * PS);
+}
+
+static inline int vmo_window(int fd, uint64_t offset, uint64_t size)
+{
+	struct vmo_clone arg = {
+		.offset = offset, .size = size, .flags = VMO_CLONE_SNAPSHOT, .fd = -1,
+	};
+
+	return ioctl(fd, VMO_CLONE, &arg) ? -1 : arg.fd;
+}
+
+static inline int vmo_stat(int fd, struct vmo_info *info)
+{
+	memset(info, 0xaa, sizeof(*info));
+	return ioctl(fd, VMO_INFO, info);
+}
+
+/* The whole of an object. */
+static inline int vmo_snap(int fd)
+{
+	struct vmo_info info;
+
+	return vmo_stat(fd, &info) ? -1 : vmo_window(fd, 0, info.size);
+}
+
+static inline int vmo_op(int fd, uint32_t op, uint64_t offset, uint64_t length)
+{
+	struct vmo_op_range arg = { .op = op, .offset = offset, .length = length };
+
+	return ioctl(fd, VMO_OP_RANGE, &arg);
+}
+
+static inline char *vmo_map_at(int fd, uint64_t offset, size_t pages, int prot, int flags)
+{
+	char *p = mmap(NULL, pages * PS, prot, flags, fd, offset);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static inline char *vmo_map(int fd, size_t pages, int prot)
+{
+	return vmo_map_at(fd, 0, pages, prot, MAP_SHARED);
+}
+
+/* What debugfs says is held by all objects together; -1 if it is not there. */
+static inline long vmo_counter(const char *name)
+{
+	FILE *f = fopen("/sys/kernel/debug/vmo/counters", "r");
+	long value = -1, v;
+	char key[32];
+
+	if (!f)
+		return -1;
+	while (fscanf(f, "%31s %ld", key, &v) == 2)
+		if (!strcmp(key, name))
+			value = v;
+	fclose(f);
+	return value;
+}
+
+/* The last reference may be dropped by a worker: give it five seconds. */
+static inline long vmo_counter_becomes(const char *name, long want)
+{
+	long value = 0;
+
+	for (int i = 0; i < 500; i++) {
+		value = vmo_counter(name);
+		if (value == want || value < 0)
+			break;
+		usleep(10000);
+	}
+	return value;
+}
+
+/* ---- patterns ---- */
+
+static inline uint64_t mix(uint64_t x)
+{
+	x = (x ^ (x >> 31)) * 0x9e3779b97f4a7c15ULL;
+	return x ^ (x >> 29);
+}
+
+/* Fills a page with words that tell seed and place; seed 0 is a page of zeroes. */
+static inline void fill_page(void *page, uint64_t seed)
+{
+	uint64_t *word = page;
+
+	for (size_t i = 0; i < PS / 8; i++)
+		word[i] = seed ? mix(seed << 16 | i) : 0;
+}
+
+static inline bool page_is(const void *page, uint64_t seed)
+{
+	const uint64_t *word = page;
+
+	for (size_t i = 0; i < PS / 8; i++)
+		if (word[i] != (seed ? mix(seed << 16 | i) : 0))
+			return false;
+	return true;
+}
+
+/* Page i of a run has the seed base + i, or is zero if base is 0. */
+static inline void fill_pages(char *p, size_t first, size_t count, uint64_t base)
+{
+	for (size_t i = first; i < first + count; i++)
+		fill_page(p + i * PS, base ? base + i : 0);
+}
+
+/* The index of the first page that is not as fill_pages() left it, or -1. */
+static inline long wrong_page(const char *p, size_t first, size_t count, uint64_t base)
+{
+	for (size_t i = first; i < first + count; i++)
+		if (!page_is(p + i * PS, base ? base + i : 0))
+			return i;
+	return -1;
+}
+
+/* The same, but read with pread() from the object. -2 if that fails. */
+static inline long wrong_page_fd(int fd, size_t first, size_t count, uint64_t base)
+{
+	char *buf = malloc(PS);
+	long wrong = -1;
+
+	for (size_t i = first; i < first + count && wrong == -1; i++) {
+		if (pread(fd, buf, PS, i * PS) != (ssize_t)PS)
+			wrong = -2;
+		else if (!page_is(buf, base ? base + i : 0))
+			wrong = i;
+	}
+	free(buf);
+	return wrong;
+}
+
+static inline int write_page(int fd, size_t index, uint64_t seed)
+{
+	char *buf = malloc(PS);
+	ssize_t done;
+
+	fill_page(buf, seed);
+	done = pwrite(fd, buf, PS, index * PS);
+	free(buf);
+	return done == (ssize_t)PS ? 0 : -1;
+}
+
+static inline uint64_t checksum(const void *data, size_t size)
+{
+	const uint64_t *word = data;
+	uint64_t sum = 1;
+
+	for (size_t i = 0; i < size / 8; i++)
+		sum = (sum ^ word[i]) * 0x100000001b3ULL;
+	return sum;
+}
+
+/* ---- faults ---- */
+
+static sigjmp_buf touch_env;
+
+static inline void touch_handler(int sig)
+{
+	siglongjmp(touch_env, sig);
+}
+
+/* The signal that an access to this byte ends with; 0 if none. One thread only. */
+static inline int touch(volatile char *p, bool write)
+{
+	struct sigaction act = { .sa_handler = touch_handler }, bus, segv;
+	int sig;
+
+	sigaction(SIGBUS, &act, &bus);
+	sigaction(SIGSEGV, &act, &segv);
+	sig = sigsetjmp(touch_env, 1);
+	if (!sig) {
+		if (write)
+			*p = 1;
+		else
+			(void)*p;
+	}
+	sigaction(SIGBUS, &bus, NULL);
+	sigaction(SIGSEGV, &segv, NULL);
+	return sig;
+}
+
+/* ---- threads ---- */
+
+static inline void pin_to_cpu(int which)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(which % (cpus > 0 ? cpus : 1), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static inline uint64_t load(const uint64_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static inline void store(uint64_t *p, uint64_t value)
+{
+	__atomic_store_n(p, value, __ATOMIC_RELEASE);
+}
+
+/* Spins, but leaves the CPU to others if there are more threads than CPUs. */
+static inline void wait_for(const uint64_t *p, uint64_t at_least)
+{
+	for (unsigned int i = 1; load(p) < at_least; i++)
+		if (!(i % 4096))
+			sched_yield();
+}
+
+static inline double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+/*
+ * For loops: whether to go on after i rounds. At least `least` of them, then up to
+ * `most`, if there is time; threads on two CPUs get slow when the host is busy.
+ */
+static inline bool more_rounds(int i, int least, int most, double end)
+{
+	return i < least || (i < most && seconds() < end);
+}
+
+/* ---- descriptors ---- */
+
+static inline int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	if (!dir)
+		return -1;
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* The same object with other rights. */
+static inline int vmo_reopen(int fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
+#endif

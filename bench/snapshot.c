@@ -321,7 +321,8 @@ static void fork_generation(const struct load *load, unsigned int left, uint64_t
 
 	touch_write(mem, &one, 'a');
 	if (!left) {
-		way.begin = way.end = NULL;
+		way.begin = NULL;
+		way.end = NULL;
 		*count = count_way(&way, load);
 		return;
 	}

@@ -71,16 +71,13 @@ static bool change_page(struct steps *s, size_t page)
 		       pwrite(s->fd, &value, 8, page * PS + PS - 8) == 8;
 	case BY_DECOMMIT:
 		return !vmo_op(s->fd, VMO_OP_DECOMMIT, page * PS, PS);
-	case BY_COMMIT:
-		if (vmo_op(s->fd, VMO_OP_COMMIT, page * PS, PS))
+	default:
+		if (s->change == BY_COMMIT && vmo_op(s->fd, VMO_OP_COMMIT, page * PS, PS))
 			return false;
-		/* fall through */
-	case BY_STORE:
 		store(first_word(s->own, page), value);
 		store(last_word(s->own, page), value);
 		return true;
 	}
-	return false;
 }
 
 static void *reader_thread(void *arg)

@@ -678,7 +678,8 @@ TEST_F(vmo, inv_4_6_snapshot_costs_no_page_and_no_node)
 
 		EXPECT_EQ((ssize_t)sizeof(word), pread(child[i], &word, sizeof(word), 65 * 7 * PS));
 		EXPECT_EQ(7, word);
-		EXPECT_EQ((ssize_t)sizeof(word), pread(child[i], &word, sizeof(word), 65 * 3999 * PS));
+		EXPECT_EQ((ssize_t)sizeof(word),
+			  pread(child[i], &word, sizeof(word), 65 * 3999 * PS));
 		EXPECT_EQ(3999, word);
 		close(child[i]);
 	}

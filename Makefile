@@ -5,6 +5,7 @@ ifeq ($(KERNELRELEASE),)
 
 top := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
+release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KERNELDIR)/include/generated/utsrelease.h)
 KERNEL ?= debian-6.1
 PREFIX ?= /usr
 DESTDIR ?=
@@ -46,15 +47,16 @@ bench-check: ## the same, compared with the committed table
 soak: ## long forms of the random tests (MINUTES=), noted in docs/reliability.md
 	@scripts/soak
 
-install: ## what "all" built, and the header
-	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) modules_install
-	depmod -a $(notdir $(patsubst %/build,%,$(KERNELDIR)))
+install: ## what "all" built, and the header (DESTDIR=, PREFIX=)
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) CONFIG_MODULE_SIG_ALL= \
+		modules_install
+	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(release)
 	install -D -m 644 uapi/linux/vmo.h $(DESTDIR)$(PREFIX)/include/linux/vmo.h
 
 uninstall: ## takes both away
-	rm -f $(DESTDIR)/lib/modules/$(notdir $(patsubst %/build,%,$(KERNELDIR)))/updates/module/vmo.ko*
-	rm -f $(DESTDIR)/lib/modules/$(notdir $(patsubst %/build,%,$(KERNELDIR)))/extra/module/vmo.ko*
-	depmod -a $(notdir $(patsubst %/build,%,$(KERNELDIR)))
+	rm -f $(DESTDIR)/lib/modules/$(release)/updates/module/vmo.ko* \
+		$(DESTDIR)/lib/modules/$(release)/extra/module/vmo.ko*
+	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(release)
 	rm -f $(DESTDIR)$(PREFIX)/include/linux/vmo.h
 
 clean: ## build products; the cache of kernels stays

@@ -37,8 +37,8 @@ int vmo_mmap(struct file *file, struct vm_area_struct *vma);
 /**
  * struct vmo_mappings - the home of a content, with its second address_space
  * @home: base; its mapping has the VMAs that are shared and may write
- * @odd: has all other VMAs: they never hold a writable PTE of ours, so a
- *	snapshot leaves them alone
+ * @odd: has all other VMAs: they never hold a writable PTE of ours, and the
+ *	core's walks that protect or clean a mapping stop at the first of them
  * @inode: host of both; i_size is the end in keys
  * @work: the last iput, which must not run where a page lock is held
  */

@@ -171,6 +171,14 @@ static void t_dirty(void)
 	printf("# snapshot after 65,536 written pages: %ld visits; after 10 more: %ld\n",
 	       many.visits, few.visits);
 	CHECK(few.visits < 10 * 8 * VMO_TREE_LEVELS && many.visits < 20 << 10);
+	for (i = 0; i < 1 << 16; i++)
+		put(c, i, 3, VMO_OWN_WRITABLE);
+	few = now();
+	child = content_snapshot(c, 1000, 1010);
+	few = since(few);
+	content_free(child);
+	printf("# snapshot of 10 pages after 65,536 written ones: %ld visits\n", few.visits);
+	CHECK(few.visits < 8 * VMO_TREE_LEVELS);
 	content_free(c);
 }
 
@@ -194,6 +202,33 @@ static void t_write(void)
 	content_free(c);
 }
 
+static int add_keys(pgoff_t first, pgoff_t last, void *arg)
+{
+	*(pgoff_t *)arg += last - first + 1;
+	return 0;
+}
+
+/* What is equal is not looked into. */
+static void t_diff(void)
+{
+	struct content *c = content_new(0, 1UL << 28), *child;
+	struct cost cost;
+	pgoff_t i, differ = 0;
+
+	for (i = 0; i < 1 << 16; i++)
+		put(c, i * 4093, 1, 0);
+	child = content_snapshot(c, 0, 1UL << 28);
+	for (i = 0; i < 10; i++)
+		put(c, i * 4093 * 6000, 2, 0);
+	cost = now();
+	CHECK(!vmo_tree_diff(&c->cow.tree, &child->cow.tree, 0, VMO_KEY_MAX, add_keys, &differ));
+	cost = since(cost);
+	printf("# 10 differences in 65,536 pages scattered over 1 TiB: %ld visits\n", cost.visits);
+	CHECK(differ == 10 && cost.visits <= 10 * VMO_TREE_LEVELS && !cost.allocs);
+	content_free(child);
+	content_free(c);
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -205,8 +240,10 @@ int main(void)
 		{ "pages scattered over 1 TiB cost their height", t_scattered },
 		{ "a snapshot costs what was written since the last", t_dirty },
 		{ "a write copies a path once", t_write },
+		{ "a diff costs what differs", t_diff },
 	};
 
 	shim_init();
+	tap_failed = shim_reset;
 	return tap_main(tests, sizeof(tests) / sizeof(*tests));
 }

@@ -2,9 +2,8 @@
 /*
  * The user-space twin of module/engine.h, forced in ahead of it (-include).
  *
- * Locks are pthread locks in the thread test, and checked counters elsewhere:
- * who takes them in the wrong order, sleeps under a leaf lock or forgets one
- * fails the test.
+ * Locks are pthread locks that know who holds what: who takes them in the
+ * wrong order, sleeps under a leaf lock or forgets one fails the test.
  */
 #ifndef VMO_ENGINE_H
 #define VMO_ENGINE_H
@@ -39,13 +38,32 @@ typedef unsigned long pgoff_t;
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+/*
+ * Called before each step that another thread may see or whose outcome depends
+ * on others; what runs in between is one step to them. NULL unless a test
+ * wants to run somebody else there.
+ */
+extern void (*shim_step_hook)(void);
+
+static inline void shim_step(void)
+{
+	if (shim_step_hook)
+		shim_step_hook();
+}
+
 #define smp_load_acquire(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)
 /* ThreadSanitizer does not know fences; a read-modify-write it does. */
 extern int shim_fence;
-#define smp_mb()		((void)__atomic_fetch_add(&shim_fence, 1, __ATOMIC_SEQ_CST))
+#define smp_mb() \
+	do { \
+		shim_step(); \
+		__atomic_fetch_add(&shim_fence, 1, __ATOMIC_SEQ_CST); \
+	} while (0)
 
 static inline void *shim_cmpxchg(void **p, void *old, void *new)
 {
+	shim_step();
 	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 	return old;
 }
@@ -140,8 +158,10 @@ static inline void refcount_inc(refcount_t *r)
 
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
-	int old = __atomic_fetch_sub(&r->v, 1, __ATOMIC_ACQ_REL);
+	int old;
 
+	shim_step();
+	old = __atomic_fetch_sub(&r->v, 1, __ATOMIC_ACQ_REL);
 	if (old < 1)
 		shim_fail(__FILE__, __LINE__, "refcount underflow");
 	return old == 1;
@@ -149,6 +169,7 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 
 static inline bool vmo_refs_exclusive(refcount_t *r)
 {
+	shim_step();
 	return __atomic_load_n(&r->v, __ATOMIC_ACQUIRE) == 1;
 }
 
@@ -183,6 +204,7 @@ void up_read(struct rw_semaphore *sem);
 void up_write(struct rw_semaphore *sem);
 /* Any lock of this kind held by this thread: the engine never holds two. */
 bool shim_holds_sem(void);
+bool shim_holds_excl(void);
 bool shim_holds_leaf(void);
 #define lockdep_assert_held(l) \
 	do { \

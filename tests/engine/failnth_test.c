@@ -7,6 +7,7 @@
 #include "family.h"
 
 #define KEYS	(6 * (int)VMO_LEAF_SLOTS)
+#define FAR	(1UL << 40)
 
 static long injected;
 
@@ -27,16 +28,15 @@ static void content_of(struct content *c, u64 *data)
 }
 
 /* A write as the doors make it; leaves the lock in the right state. */
-static int do_write(struct content *c, struct content **child)
+static int write_at(struct content *c, pgoff_t key)
 {
 	struct page *page;
 	int ret;
 
-	(void)child;
 	ret = vmo_cow_lock_shared(&c->cow);
 	if (ret)
 		return ret;
-	ret = vmo_cow_own_page(&c->cow, KEYS - 2, VMO_OWN_WRITABLE, &page);
+	ret = vmo_cow_own_page(&c->cow, key, VMO_OWN_WRITABLE, &page);
 	if (ret == -EINTR)
 		return ret;
 	if (!ret) {
@@ -45,6 +45,55 @@ static int do_write(struct content *c, struct content **child)
 	}
 	vmo_cow_unlock_shared(&c->cow);
 	return ret;
+}
+
+/* Into a shared leaf. */
+static int do_write(struct content *c, struct content **child)
+{
+	(void)child;
+	return write_at(c, KEYS - 2);
+}
+
+/* Where the tree has to grow, and nothing is shared. */
+static int do_write_far(struct content *c, struct content **child)
+{
+	(void)child;
+	return write_at(c, FAR);
+}
+
+/* Into a tree that has nothing yet. */
+static int do_write_new(struct content *c, struct content **child)
+{
+	struct content *new = content_new(0, FAR + 1);
+	int ret = write_at(new, 1UL << 30);
+
+	(void)child;
+	if (!ret)
+		ret = write_at(new, (1UL << 30) + 1);
+	content_free(new);
+	return ret;
+}
+
+static int do_grow(struct content *c, struct content **child)
+{
+	(void)child;
+	return vmo_cow_resize(&c->cow, FAR + 2);
+}
+
+static int do_usage(struct content *c, struct content **child)
+{
+	struct vmo_usage usage;
+
+	(void)child;
+	return vmo_cow_usage(&c->cow, 0, KEYS - 1, &usage);
+}
+
+static int do_seek(struct content *c, struct content **child)
+{
+	pgoff_t found;
+
+	(void)child;
+	return vmo_cow_seek(&c->cow, 3, KEYS - 1, true, &found);
 }
 
 static int do_commit(struct content *c, struct content **child)
@@ -87,7 +136,7 @@ static struct page *prepare(struct content **a, struct content **b)
 	struct page *page;
 	int i;
 
-	*a = content_new(0, KEYS);
+	*a = content_new(0, FAR + 1);
 	for (i = 0; i < KEYS; i += 2)
 		put(*a, i, i + 1, VMO_OWN_WRITABLE);
 	*b = content_snapshot(*a, 0, KEYS);
@@ -102,10 +151,12 @@ static bool run(op_fn op, bool commits, long nth)
 	struct content *a, *b, *child = NULL;
 	struct page *held = prepare(&a, &b);
 	u64 before[KEYS], other[KEYS];
+	struct vmo_usage usage, after;
 	int ret;
 
 	content_of(a, before);
 	content_of(b, other);
+	CHECK(!vmo_cow_usage(&a->cow, 0, FAR, &usage));
 	shim_fail_nth = nth;
 	shim_failed = false;
 	ret = op(a, &child);
@@ -115,6 +166,8 @@ static bool run(op_fn op, bool commits, long nth)
 	if (shim_failed) {
 		injected++;
 		compare(a, before);
+		CHECK(!vmo_cow_usage(&a->cow, 0, FAR, &after));
+		CHECK(after.pages == usage.pages || op == do_commit);
 		CHECK(!op(a, &child));
 	}
 	if (commits)
@@ -144,6 +197,27 @@ static void t_write(void)
 	sweep(do_write, true);
 }
 
+static void t_write_far(void)
+{
+	sweep(do_write_far, true);
+}
+
+static void t_write_new(void)
+{
+	sweep(do_write_new, true);
+}
+
+static void t_grow(void)
+{
+	sweep(do_grow, true);
+}
+
+static void t_ask(void)
+{
+	sweep(do_usage, true);
+	sweep(do_seek, true);
+}
+
 static void t_commit(void)
 {
 	sweep(do_commit, true);
@@ -168,6 +242,10 @@ int main(void)
 {
 	static const struct tap_test tests[] = {
 		{ "write: each allocation and wait fails in turn", t_write },
+		{ "write: where the tree grows", t_write_far },
+		{ "write: where the tree is empty", t_write_new },
+		{ "grow: each allocation and wait fails in turn", t_grow },
+		{ "usage and seek: each wait fails in turn", t_ask },
 		{ "commit: each allocation and wait fails in turn", t_commit },
 		{ "remove: each allocation and wait fails in turn", t_remove },
 		{ "resize: each allocation and wait fails in turn", t_resize },
@@ -175,5 +253,6 @@ int main(void)
 	};
 
 	shim_init();
+	tap_failed = shim_reset;
 	return tap_main(tests, sizeof(tests) / sizeof(*tests));
 }

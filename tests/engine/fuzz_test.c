@@ -49,15 +49,21 @@ static struct member members[MEMBERS];
 static struct holder holders[HOLDERS];
 static long versions;
 static u64 rng, next_data = 1;
-static unsigned long op_nr;
+static unsigned long op_nr, seed;
+static bool copying;		/* own() expects that the page is replaced */
+static struct member *revoking;	/* a snapshot of it is being taken */
 static struct {
-	unsigned long writes, shared, depth, snaps;
+	unsigned long writes, shared, depth, snaps, failed;
 } stats;
+
+static void say_where(void)
+{
+	fprintf(stderr, "# fuzz: seed %lu, operation %lu\n", seed, op_nr);
+}
 
 static void fail(const char *what, int line)
 {
-	fprintf(stderr, "# fuzz: %s (line %d) at operation %lu\n", what, line, op_nr);
-	abort();
+	shim_fail(__FILE__, line, what);
 }
 
 #define CHECK(cond) do { if (!(cond)) fail(#cond, __LINE__); } while (0)
@@ -80,6 +86,25 @@ static pgoff_t key_of(int i)
 static pgoff_t end_of(int i)
 {
 	return i ? key_of(i - 1) + 1 : 0;
+}
+
+/* ---- failures ---------------------------------------------------------- */
+
+/* Now and then an allocation or a wait of the next call fails. */
+static void arm(void)
+{
+	shim_failed = false;
+	shim_fail_nth = rnd() % 16 ? 0 : 1 + rnd() % 8;
+}
+
+/* Did it fail as it should have, or not at all? */
+static int disarm(int ret)
+{
+	shim_fail_nth = 0;
+	stats.failed += shim_failed;
+	CHECK(shim_failed == (ret == -ENOMEM || ret == -EINTR));
+	CHECK(!ret || shim_failed || ret == -EIO);
+	return ret;
 }
 
 /* ---- mappings ---------------------------------------------------------- */
@@ -107,14 +132,19 @@ static void cb_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	int i;
 
 	(void)even;
-	CHECK(shim_holds_sem() && first <= last);
-	for (i = 0; i < KEYS; i++)
-		if (key_of(i) >= first && key_of(i) <= last) {
-			/* inv-4.3: what is still mapped must not look exclusive to others */
-			if (m->pte[i].page && m->v[i])
-				CHECK(m->pte[i].page->shares > 0);
-			drop_pte(m, i);
-		}
+	CHECK(shim_holds_sem() && !shim_holds_leaf() && first <= last);
+	CHECK(!revoking || (m == revoking && shim_holds_excl()));
+	for (i = 0; i < KEYS; i++) {
+		if (key_of(i) < first || key_of(i) > last)
+			continue;
+		/* inv-4.3: what is still mapped must not look exclusive to others */
+		if (m->pte[i].page && m->v[i])
+			CHECK(m->pte[i].page->shares > (copying && m->v[i]->members > 1));
+		/* inv-4.6: runs begin and end with what is writable */
+		if (revoking && (key_of(i) == first || key_of(i) == last))
+			CHECK(m->writable[i]);
+		drop_pte(m, i);
+	}
 }
 
 static const struct vmo_cow_ops ops = { cb_unmap };
@@ -240,17 +270,72 @@ static void count_write(struct member *m, int i)
 	stats.depth += m->depth;
 }
 
+/* May the page of index @i be written in place? Exactly then it is. */
+static bool is_ours(struct member *m, int i)
+{
+	struct version *v = m->v[i];
+
+	return v && v->members == 1 &&
+	       (m->mine[i] || m->writable[i] || !foreign(v->page));
+}
+
+/* Whoever holds a page of @m since it was exclusive sees what @m writes. */
+static void write_in_place(struct member *m, struct version *v, u64 data)
+{
+	int i;
+
+	v->data = data;
+	v->page->data = data;
+	for (i = 0; i < HOLDERS; i++) {
+		if (holders[i].page != v->page || holders[i].writer)
+			continue;
+		CHECK(holders[i].member == m - members);
+		holders[i].data = data;
+	}
+}
+
+/* Returns with the content lock and the page, or with neither. */
+static int try_own(struct member *m, int i, unsigned int flags, struct page **page)
+{
+	struct page *core = flags & VMO_OWN_WRITABLE ? m->pte[i].page : NULL;
+	int ret;
+
+	/* In page_mkwrite the core holds what the PTE shows. */
+	*page = core;
+	if (core) {
+		flags |= VMO_OWN_REFERENCED;
+		vmo_page_get(core);
+	}
+	arm();
+	ret = vmo_cow_lock_shared(&m->cow);
+	if (!ret) {
+		ret = vmo_cow_own_page(&m->cow, key_of(i), flags, page);
+		if (ret && ret != -EINTR)
+			vmo_cow_unlock_shared(&m->cow);
+	}
+	if (core)
+		vmo_page_put(core);
+	return disarm(ret);
+}
+
 static void own(struct member *m, int i, unsigned int flags, u64 data)
 {
 	struct version *v = m->v[i];
-	bool inplace = v && v->members == 1 &&
-		       (m->mine[i] || m->writable[i] || !foreign(v->page));
+	bool inplace = is_ours(m, i);
 	struct page *page;
+	int ret;
 
 	count_write(m, i);
-	CHECK(!vmo_cow_lock_shared(&m->cow));
-	CHECK(!vmo_cow_own_page(&m->cow, key_of(i), flags, &page));
-	CHECK(inplace ? page == v->page : !v || page != v->page);
+	copying = !inplace;
+	ret = try_own(m, i, flags, &page);
+	copying = false;
+	if (ret) {
+		CHECK(ret != -EIO || (!inplace && v->page->poisoned));
+		shim_check_idle();
+		check_index(m, i);
+		return;
+	}
+	CHECK(inplace ? page == v->page : !v || (page != v->page && !v->page->poisoned));
 	CHECK(page->data == (v ? v->data : 0));
 	page->data = data;
 	if (flags & VMO_OWN_WRITABLE)
@@ -259,7 +344,7 @@ static void own(struct member *m, int i, unsigned int flags, u64 data)
 	vmo_page_put(page);
 	vmo_cow_unlock_shared(&m->cow);
 	if (inplace) {
-		v->data = data;
+		write_in_place(m, v, data);
 	} else {
 		leave(m, i);
 		m->v[i] = fresh(data, page);
@@ -277,8 +362,7 @@ static void write_pte(struct member *m, int i)
 	if (!pte->page || !pte->writable)
 		return;
 	CHECK(m->v[i] && m->v[i]->members == 1 && m->v[i]->page == pte->page);
-	m->v[i]->data = next_data++;
-	pte->page->data = m->v[i]->data;
+	write_in_place(m, m->v[i], next_data++);
 }
 
 static void map_read(struct member *m, int i)
@@ -298,31 +382,55 @@ static void do_remove(struct member *m, int first, int last)
 {
 	int i;
 
-	CHECK(!vmo_cow_remove(&m->cow, key_of(first), key_of(last)));
-	for (i = first; i <= last; i++)
-		leave(m, i);
+	arm();
+	if (!disarm(vmo_cow_remove(&m->cow, key_of(first), key_of(last))))
+		for (i = first; i <= last; i++)
+			leave(m, i);
 	check_range(m, first, last);
+}
+
+static bool bit_mine(struct member *m, int i)
+{
+	struct vmo_leaf *leaf;
+	struct vmo_path path;
+
+	leaf = vmo_tree_find(&m->cow.tree, key_of(i), &path);
+	return leaf && leaf->epoch == m->cow.epoch &&
+	       leaf->mine >> (key_of(i) & VMO_LEAF_MASK) & 1;
+}
+
+/* What a commit that failed did or did not get to. */
+static bool was_committed(struct member *m, int i)
+{
+	struct page *page;
+
+	CHECK(!vmo_cow_lock_shared(&m->cow));
+	page = vmo_cow_lookup(&m->cow, key_of(i));
+	vmo_cow_unlock_shared(&m->cow);
+	if (page)
+		vmo_page_put(page);
+	return page != (m->v[i] ? m->v[i]->page : NULL);
 }
 
 static void commit(struct member *m, int first, int last)
 {
-	bool inplace[KEYS];
+	bool inplace[KEYS], failed;
+	u64 data;
 	int i;
 
 	/* A commit of the gap between clusters would be a million pages. */
 	last = min(last, first / CHUNK * CHUNK + CHUNK - 1);
 	for (i = first; i <= last; i++)
-		inplace[i] = m->v[i] && m->v[i]->members == 1 &&
-			     (m->mine[i] || m->writable[i] || !foreign(m->v[i]->page));
-	CHECK(!vmo_cow_commit(&m->cow, key_of(first), key_of(last)));
+		inplace[i] = is_ours(m, i);
+	arm();
+	failed = disarm(vmo_cow_commit(&m->cow, key_of(first), key_of(last)));
 	for (i = first; i <= last; i++) {
-		u64 data = m->v[i] ? m->v[i]->data : 0;
-
-		if (!inplace[i]) {
+		data = m->v[i] ? m->v[i]->data : 0;
+		if (!inplace[i] && (!failed || was_committed(m, i))) {
 			leave(m, i);
 			m->v[i] = fresh(data, NULL);
 		}
-		m->mine[i] = true;
+		m->mine[i] = failed ? bit_mine(m, i) : true;
 		check_index(m, i);
 	}
 }
@@ -331,10 +439,12 @@ static void resize(struct member *m)
 {
 	int end = m->first + 1 + rnd() % (KEYS - m->first), i;
 
-	CHECK(!vmo_cow_resize(&m->cow, end_of(end)));
-	for (i = end; i < m->end; i++)
-		leave(m, i);
-	m->end = end;
+	arm();
+	if (!disarm(vmo_cow_resize(&m->cow, end_of(end)))) {
+		for (i = end; i < m->end; i++)
+			leave(m, i);
+		m->end = end;
+	}
 	check_range(m, 0, KEYS - 1);
 }
 
@@ -348,10 +458,8 @@ static struct member *spare(void)
 	return NULL;
 }
 
-static void snapshot(struct member *m, struct member *c)
+static void init_child(struct member *m, struct member *c)
 {
-	int i, end;
-
 	memset(c, 0, sizeof(*c));
 	c->first = m->first;
 	c->end = KEYS;
@@ -362,28 +470,75 @@ static void snapshot(struct member *m, struct member *c)
 		c->end = m->end;
 	}
 	c->depth = m->depth + 1;
-	c->alive = true;
 	vmo_cow_init(&c->cow, &ops, key_of(c->first), end_of(c->end));
-	end = min(m->end, c->end);
-	CHECK(!vmo_cow_snapshot(&m->cow, &c->cow));
-	stats.snaps++;
-	for (i = 0; i < KEYS; i++)
-		m->mine[i] = false;
-	for (i = c->first; i < end; i++) {
-		struct version *v = m->v[i];
+}
 
-		if (!v)
+static int try_snapshot(struct member *m, struct member *c)
+{
+	int ret;
+
+	arm();
+	revoking = m;
+	ret = vmo_cow_snapshot(&m->cow, &c->cow);
+	revoking = NULL;
+	return disarm(ret);
+}
+
+/* What was revoked stays so even if the call failed after that. */
+static void snapshot(struct member *m, struct member *c)
+{
+	u64 epoch = m->cow.epoch;
+	int i, end, ret;
+	bool bad = false;
+
+	init_child(m, c);
+	end = min(m->end, c->end);
+	ret = try_snapshot(m, c);
+	CHECK(ret || m->cow.epoch != epoch);
+	for (i = 0; m->cow.epoch != epoch && i < KEYS; i++) {
+		m->mine[i] = false;
+		if (!m->writable[i] || i < c->first || i >= end)
 			continue;
-		if (m->writable[i] && foreign(v->page)) {
-			c->v[i] = fresh(v->data, NULL);
-		} else {
+		if (!foreign(m->v[i]->page))
 			m->writable[i] = false;
-			c->v[i] = v;
-			v->members++;
-		}
+		else
+			bad |= m->v[i]->page->poisoned;
+	}
+	CHECK(bad ? ret : ret != -EIO);
+	check_range(m, 0, KEYS - 1);
+	if (ret) {
+		CHECK(!c->cow.tree.root);
+		vmo_cow_destroy(&c->cow);
+		pthread_rwlock_destroy(&c->cow.lock.l);
+		return;
+	}
+	stats.snaps++;
+	c->alive = true;
+	for (i = c->first; i < end; i++) {
+		c->v[i] = m->v[i];
+		if (m->writable[i])
+			c->v[i] = fresh(m->v[i]->data, NULL);
+		else if (m->v[i])
+			m->v[i]->members++;
 	}
 	check_range(c, 0, KEYS - 1);
-	check_range(m, 0, KEYS - 1);
+}
+
+/* The memory of one page is bad for the time of one operation, which keeps it. */
+static void bad_memory(struct member *m, int i)
+{
+	struct version *v = m->v[i];
+	struct member *c = spare();
+
+	if (!v)
+		return;
+	v->page->poisoned = true;
+	if (c && rnd() % 2)
+		snapshot(m, c);
+	else
+		own(m, i, 0, next_data++);
+	CHECK(m->v[i] == v);
+	v->page->poisoned = false;
 }
 
 static void close_member(struct member *m)
@@ -414,7 +569,7 @@ static void take_holder(struct member *m, int i)
 
 	for (; i < m->end; i++) {
 		pte = &m->pte[i];
-		if (pte->page && m->v[i] && (pte->writable || m->v[i]->members > 1))
+		if (pte->page && m->v[i])
 			break;
 	}
 	if (i == m->end)
@@ -433,6 +588,12 @@ static void device_write(void)
 	if (!h->page || !h->writer)
 		return;
 	h->page->data = next_data++;
+	for (k = 0; k < HOLDERS; k++) {
+		if (holders[k].page != h->page || holders[k].writer)
+			continue;
+		CHECK(holders[k].member == h->member);
+		holders[k].data = h->page->data;
+	}
 	/* Only the member it was taken from may see that, if it still has the page. */
 	for (k = 0; k < MEMBERS; k++) {
 		m = &members[k];
@@ -606,6 +767,8 @@ static void step(void)
 		seek(m, i);
 	else if (below(&what, 2))
 		usage_all();
+	else if (below(&what, 4))
+		bad_memory(m, i);
 	else if (below(&what, 1))
 		renew();
 	else if (below(&what, 60) && c)
@@ -616,7 +779,7 @@ static void step(void)
 		drop_holder(&holders[rnd() % HOLDERS]);
 }
 
-static void start(u64 seed)
+static void start(void)
 {
 	rng = seed * 0x9e3779b97f4a7c15ULL + 1;
 	members[0].alive = true;
@@ -641,12 +804,13 @@ static void finish(void)
 int main(int argc, char **argv)
 {
 	unsigned long total = argc > 1 ? strtoul(argv[1], NULL, 0) : 100000;
-	unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
 	time_t end = argc > 3 ? time(NULL) + atoi(argv[3]) : 0;
 	double shared, depth;
 
+	seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
 	shim_init();
-	start(seed);
+	shim_fail_hook = say_where;
+	start();
 	for (op_nr = 0; op_nr < total; op_nr++) {
 		step();
 		if (op_nr % 1000)
@@ -658,7 +822,8 @@ int main(int argc, char **argv)
 	finish();
 	shared = 100.0 * stats.shared / stats.writes;
 	depth = (double)stats.depth / stats.writes;
-	printf("# seed %lu: %lu operations, %lu snapshots, ", seed, op_nr, stats.snaps);
+	printf("# seed %lu: %lu operations, %lu snapshots, %lu failures injected, ", seed, op_nr,
+	       stats.snaps, stats.failed);
 	printf("%lu writes, %.1f %% to shared leaves, mean depth %.1f\n", stats.writes, shared,
 	       depth);
 	printf("1..2\nok 1 - differential test against the model\n");

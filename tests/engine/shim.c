@@ -7,13 +7,21 @@ int shim_fence;
 struct shim_counters shim;
 long shim_fail_nth;
 bool shim_failed;
+__thread struct shim_held *shim_held;
+void (*shim_step_hook)(void);
+void (*shim_wait_hook)(void);
+void (*shim_fail_hook)(void);
 
-static __thread int sems, leaves, pages;
+static __thread struct shim_held self;
 static struct page zero[VMO_ZERO_PAGES];
+/* Whoever takes it twice is told so, and does not wait forever. */
+static const pthread_mutex_t mutex_init = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 
 void shim_fail(const char *file, int line, const char *what)
 {
 	fprintf(stderr, "# %s:%d: %s\n", file, line, what);
+	if (shim_fail_hook)
+		shim_fail_hook();
 	abort();
 }
 
@@ -36,9 +44,21 @@ static bool inject(void)
 	return true;
 }
 
+static struct shim_held *held(void)
+{
+	return shim_held ? shim_held : &self;
+}
+
 void shim_check_idle(void)
 {
-	SHIM_ASSERT(!sems && !leaves && !pages);
+	SHIM_ASSERT(!held()->sems && !held()->leaves && !held()->pages);
+}
+
+void shim_reset(void)
+{
+	memset(held(), 0, sizeof(*held()));
+	memset(&shim, 0, sizeof(shim));
+	shim_fail_nth = 0;
 }
 
 void shim_init(void)
@@ -46,37 +66,53 @@ void shim_init(void)
 	int i;
 
 	for (i = 0; i < VMO_ZERO_PAGES; i++) {
-		pthread_mutex_init(&zero[i].lock, NULL);
+		zero[i].lock = mutex_init;
 		zero[i].refs = 1;
 	}
 }
 
 /* ---- locks ------------------------------------------------------------- */
 
+static void take(pthread_mutex_t *mutex)
+{
+	shim_step();
+	if (!shim_wait_hook)
+		SHIM_ASSERT(!pthread_mutex_lock(mutex));
+	else
+		while (pthread_mutex_trylock(mutex))
+			shim_wait_hook();
+}
+
+static void release(pthread_mutex_t *mutex)
+{
+	SHIM_ASSERT(!pthread_mutex_unlock(mutex));
+	shim_step();
+}
+
 void spin_lock_init(spinlock_t *lock)
 {
-	pthread_mutex_init(&lock->m, NULL);
+	lock->m = mutex_init;
 }
 
 void spin_lock(spinlock_t *lock)
 {
-	SHIM_ASSERT(!leaves);
-	pthread_mutex_lock(&lock->m);
-	leaves++;
+	SHIM_ASSERT(!held()->leaves);
+	take(&lock->m);
+	held()->leaves++;
 }
 
 void spin_lock_nested(spinlock_t *lock, int sub)
 {
 	(void)sub;
-	SHIM_ASSERT(leaves == 1);
-	pthread_mutex_lock(&lock->m);
-	leaves++;
+	SHIM_ASSERT(held()->leaves == 1);
+	take(&lock->m);
+	held()->leaves++;
 }
 
 void spin_unlock(spinlock_t *lock)
 {
-	pthread_mutex_unlock(&lock->m);
-	leaves--;
+	held()->leaves--;
+	release(&lock->m);
 }
 
 void init_rwsem(struct rw_semaphore *sem)
@@ -84,62 +120,84 @@ void init_rwsem(struct rw_semaphore *sem)
 	pthread_rwlock_init(&sem->l, NULL);
 }
 
-static int sem_wait_allowed(void)
+static int take_sem(struct rw_semaphore *sem, int (*lock)(pthread_rwlock_t *l),
+		    int (*try)(pthread_rwlock_t *l))
 {
-	SHIM_ASSERT(!sems && !leaves && !pages);
-	return inject() ? -EINTR : 0;
+	SHIM_ASSERT(!held()->sems && !held()->leaves && !held()->pages);
+	if (inject())
+		return -EINTR;
+	shim_step();
+	if (!shim_wait_hook)
+		SHIM_ASSERT(!lock(&sem->l));
+	else
+		while (try(&sem->l))
+			shim_wait_hook();
+	held()->sems++;
+	return 0;
+}
+
+static void release_sem(struct rw_semaphore *sem)
+{
+	SHIM_ASSERT(held()->sems == 1);
+	held()->sems--;
+	held()->excl = 0;
+	SHIM_ASSERT(!pthread_rwlock_unlock(&sem->l));
+	shim_step();
 }
 
 int down_read_killable(struct rw_semaphore *sem)
 {
-	if (sem_wait_allowed())
-		return -EINTR;
-	pthread_rwlock_rdlock(&sem->l);
-	sems++;
-	return 0;
+	return take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock);
 }
 
 int down_write_killable(struct rw_semaphore *sem)
 {
-	if (sem_wait_allowed())
-		return -EINTR;
-	pthread_rwlock_wrlock(&sem->l);
-	sems++;
-	return 0;
+	int ret = take_sem(sem, pthread_rwlock_wrlock, pthread_rwlock_trywrlock);
+
+	held()->excl = !ret;
+	return ret;
 }
 
-/* Not atomic as in the kernel; whoever downgrades looks again anyway. */
+/* Not atomic between real threads; whoever downgrades looks again anyway. */
 void downgrade_write(struct rw_semaphore *sem)
 {
+	SHIM_ASSERT(held()->excl);
+	held()->excl = 0;
 	pthread_rwlock_unlock(&sem->l);
 	pthread_rwlock_rdlock(&sem->l);
+	shim_step();
 }
 
 void up_read(struct rw_semaphore *sem)
 {
-	pthread_rwlock_unlock(&sem->l);
-	sems--;
+	SHIM_ASSERT(!held()->excl);
+	release_sem(sem);
 }
 
 void up_write(struct rw_semaphore *sem)
 {
-	pthread_rwlock_unlock(&sem->l);
-	sems--;
+	SHIM_ASSERT(held()->excl);
+	release_sem(sem);
 }
 
 bool shim_holds_sem(void)
 {
-	return sems;
+	return held()->sems;
+}
+
+bool shim_holds_excl(void)
+{
+	return held()->excl;
 }
 
 bool shim_holds_leaf(void)
 {
-	return leaves;
+	return held()->leaves;
 }
 
 void cond_resched(void)
 {
-	SHIM_ASSERT(!leaves);
+	SHIM_ASSERT(!held()->leaves);
 }
 
 bool fatal_signal_pending(struct task *task)
@@ -151,7 +209,7 @@ bool fatal_signal_pending(struct task *task)
 void *kvmalloc_array(size_t n, size_t size, int gfp)
 {
 	(void)gfp;
-	SHIM_ASSERT(!leaves);
+	SHIM_ASSERT(!held()->leaves);
 	return inject() ? NULL : malloc(n * size);
 }
 
@@ -171,14 +229,14 @@ struct page *vmo_page_alloc(bool zeroed)
 {
 	struct page *page;
 
-	SHIM_ASSERT(!leaves);
+	SHIM_ASSERT(!held()->leaves);
 	if (inject())
 		return NULL;
 	page = calloc(1, sizeof(*page));
 	page->shares = 1;
 	page->refs = 1;
 	page->data = zeroed ? 0 : 0xdeadbeef;
-	pthread_mutex_init(&page->lock, NULL);
+	page->lock = mutex_init;
 	count(&shim.pages, 1);
 	count(&shim.allocs, 1);
 	return page;
@@ -200,50 +258,69 @@ bool vmo_page_poisoned(struct page *page)
 
 void vmo_page_share(struct page *page)
 {
+	shim_step();
 	SHIM_ASSERT(__atomic_fetch_add(&page->shares, 1, __ATOMIC_RELAXED) > 0);
 }
 
 long vmo_page_shares(struct page *page)
 {
+	shim_step();
 	return __atomic_load_n(&page->shares, __ATOMIC_ACQUIRE);
 }
 
+static bool last_share(struct page *page)
+{
+	long left;
+
+	SHIM_ASSERT(!held()->leaves);
+	shim_step();
+	left = __atomic_sub_fetch(&page->shares, 1, __ATOMIC_ACQ_REL);
+	SHIM_ASSERT(left >= 0);
+	if (!left)
+		count(&shim.pages, -1);
+	return !left;
+}
+
+/* As in the kernel, the last one locks the page. */
 void vmo_page_unshare(struct page *page)
 {
-	long left = __atomic_sub_fetch(&page->shares, 1, __ATOMIC_ACQ_REL);
-
-	SHIM_ASSERT(left >= 0 && !leaves);
-	if (left)
+	if (!last_share(page))
 		return;
-	count(&shim.pages, -1);
+	vmo_page_wait_unlocked(page);
 	vmo_page_put(page);
 }
 
 void vmo_page_unshare_locked(struct page *page)
 {
-	SHIM_ASSERT(pages > 0);
-	vmo_page_unshare(page);
+	SHIM_ASSERT(held()->pages > 0);
+	if (last_share(page))
+		vmo_page_put(page);
 }
 
 bool vmo_page_held(struct page *page, int callers)
 {
+	shim_step();
 	return __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST) != 1 + callers;
 }
 
 bool vmo_page_mapped(struct page *page)
 {
+	shim_step();
 	return __atomic_load_n(&page->maps, __ATOMIC_SEQ_CST);
 }
 
 void vmo_page_get(struct page *page)
 {
+	shim_step();
 	SHIM_ASSERT(__atomic_fetch_add(&page->refs, 1, __ATOMIC_SEQ_CST) > 0);
 }
 
 void vmo_page_put(struct page *page)
 {
-	int left = __atomic_sub_fetch(&page->refs, 1, __ATOMIC_SEQ_CST);
+	int left;
 
+	shim_step();
+	left = __atomic_sub_fetch(&page->refs, 1, __ATOMIC_SEQ_CST);
 	SHIM_ASSERT(left >= 0);
 	if (left)
 		return;
@@ -254,23 +331,25 @@ void vmo_page_put(struct page *page)
 
 void vmo_page_lock(struct page *page)
 {
-	SHIM_ASSERT(!leaves);
-	pthread_mutex_lock(&page->lock);
-	pages++;
+	SHIM_ASSERT(!held()->leaves);
+	take(&page->lock);
+	held()->pages++;
 }
 
 bool vmo_page_trylock(struct page *page)
 {
+	SHIM_ASSERT(!held()->leaves);
+	shim_step();
 	if (pthread_mutex_trylock(&page->lock))
 		return false;
-	pages++;
+	held()->pages++;
 	return true;
 }
 
 void vmo_page_unlock(struct page *page)
 {
-	pages--;
-	pthread_mutex_unlock(&page->lock);
+	held()->pages--;
+	release(&page->lock);
 }
 
 void vmo_page_wait_unlocked(struct page *page)
@@ -293,7 +372,7 @@ struct page *vmo_page_zero(const void *content, pgoff_t key)
 
 void *vmo_node_alloc(bool leaf)
 {
-	SHIM_ASSERT(!leaves);
+	SHIM_ASSERT(!held()->leaves);
 	if (inject())
 		return NULL;
 	count(&shim.nodes, 1);

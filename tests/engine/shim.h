@@ -41,7 +41,31 @@ extern long shim_fail_nth;
 /* Set when one was failed. */
 extern bool shim_failed;
 
+/**
+ * struct shim_held - the locks that a thread holds
+ * @sems: content locks, either way
+ * @excl: those held exclusive
+ * @leaves: leaf locks
+ * @pages: page locks
+ */
+struct shim_held {
+	int sems;
+	int excl;
+	int leaves;
+	int pages;
+};
+
+/* A test that runs threads of its own in this one says here whose turn it is. */
+extern __thread struct shim_held *shim_held;
+/* In place of waiting for a lock, which is then tried again. */
+extern void (*shim_wait_hook)(void);
+
+/* Says more about a failure, before the end. */
+extern void (*shim_fail_hook)(void);
+
 void shim_check_idle(void);
 void shim_init(void);
+/* After a failed test, which has left things behind: count from 0 again. */
+void shim_reset(void);
 
 #endif

@@ -2,6 +2,7 @@
 #include "tap.h"
 
 jmp_buf tap_jump;
+void (*tap_failed)(void);
 
 int tap_main(const struct tap_test *tests, unsigned int nr)
 {
@@ -13,6 +14,8 @@ int tap_main(const struct tap_test *tests, unsigned int nr)
 		if (setjmp(tap_jump)) {
 			printf("not ok %u - %s\n", i + 1, tests[i].name);
 			failed++;
+			if (tap_failed)
+				tap_failed();
 			continue;
 		}
 		tests[i].run();

@@ -12,6 +12,8 @@ struct tap_test {
 };
 
 extern jmp_buf tap_jump;
+/* Called after a failed test, if not NULL. */
+extern void (*tap_failed)(void);
 
 #define CHECK(cond) \
 	do { \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Under ThreadSanitizer: two threads on two contents that share trees, and two
- * threads on one content. What a content reads is checked by its own thread.
+ * Under ThreadSanitizer: two threads on two contents that share trees, and
+ * several on one content. What somebody wrote is checked by who wrote it.
  */
 #include <time.h>
 
@@ -170,15 +170,147 @@ static void t_one_content(void)
 	content_free(one);
 }
 
+/* Lets others run at steps where they are in the way. */
+static void jitter(void)
+{
+	static __thread unsigned int seed = 1;
+
+	if (rand_r(&seed) % 128 == 0)
+		sched_yield();
+}
+
+#define WORKERS	3
+
+/**
+ * struct worker - one who uses a mapped content
+ * @nr: the keys of which the remainder is this are its own
+ * @seed: of its random numbers
+ * @want: what its keys have to read
+ */
+struct worker {
+	int nr;
+	unsigned int seed;
+	u64 want[MAP_KEYS];
+};
+
+static void check_page(struct worker *w, struct page *page, pgoff_t key)
+{
+	REQUIRE(__atomic_load_n(&page->data, __ATOMIC_RELAXED) == w->want[key]);
+	vmo_page_put(page);
+}
+
+static void check_child(struct worker *w, pgoff_t first, pgoff_t end)
+{
+	struct content *child = content_new(first, end);
+	pgoff_t key;
+
+	REQUIRE(!vmo_cow_snapshot(&one->cow, &child->cow));
+	for (key = first; key < end; key++)
+		if (key % WORKERS == (pgoff_t)w->nr)
+			REQUIRE(value(child, key) == w->want[key]);
+	content_free(child);
+}
+
+static void work(struct worker *w)
+{
+	pgoff_t key = (rand_r(&w->seed) % (MAP_KEYS / WORKERS)) * WORKERS + w->nr;
+	u64 data = rand_r(&w->seed) + 1U;
+
+	switch (rand_r(&w->seed) % 16) {
+	case 0:
+		check_child(w, rand_r(&w->seed) % 2 ? 0 : key, MAP_KEYS);
+		break;
+	case 1:
+		REQUIRE(!vmo_cow_remove(&one->cow, key, key));
+		w->want[key] = 0;
+		break;
+	case 2:
+		REQUIRE(!vmo_cow_commit(&one->cow, key, min(key + 5, MAP_KEYS - 1UL)));
+		break;
+	case 3:
+		map_around(one, key, min(key + 7, MAP_KEYS - 1UL));
+		break;
+	case 4:
+		check_page(w, map_pin(one, key), key);
+		break;
+	case 5:
+	case 6:
+		w->want[key] = data;
+		set(one, key, data);
+		break;
+	case 7:
+	case 8:
+	case 9:
+	case 10:
+		w->want[key] = data;
+		REQUIRE(!map_store(one, key, data));
+		break;
+	}
+	if (rand_r(&w->seed) % 2)
+		REQUIRE(!map_load(one, key, &data));
+	else
+		data = value(one, key);
+	REQUIRE(data == w->want[key]);
+}
+
+/* All begin at once, with an empty tree. */
+static pthread_barrier_t start_line;
+
+static void *run_worker(void *arg)
+{
+	struct worker *w = arg;
+	int i;
+
+	memset(w->want, 0, sizeof(w->want));
+	pthread_barrier_wait(&start_line);
+	for (i = 0; i < 1000; i++)
+		work(w);
+	return NULL;
+}
+
+/* A new content each time: its tree grows under them. */
+static void t_mapped(void)
+{
+	static struct worker worker[WORKERS];
+	pthread_t thread[WORKERS];
+	long ops = 0;
+	int i;
+
+	pthread_barrier_init(&start_line, NULL, WORKERS);
+	shim_step_hook = jitter;
+	end = time(NULL) + seconds;
+	while (time(NULL) < end) {
+		one = content_new(0, MAP_KEYS);
+		map_content(one);
+		for (i = 0; i < WORKERS; i++) {
+			worker[i].nr = i;
+			worker[i].seed = ops + i;
+			pthread_create(&thread[i], NULL, run_worker, &worker[i]);
+		}
+		for (i = 0; i < WORKERS; i++) {
+			pthread_join(thread[i], NULL);
+			ops += 1000;
+		}
+		map_check(one);
+		content_free(one);
+		REQUIRE(!shim.pages && !shim.nodes);
+	}
+	shim_step_hook = NULL;
+	printf("# %ld operations\n", ops);
+	CHECK(ops);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
 		{ "two threads on contents that share trees", t_two_contents },
 		{ "a snapshot is one instant of what another thread writes", t_one_content },
+		{ "three threads on one mapped content", t_mapped },
 	};
 
 	if (argc > 1)
 		seconds = atoi(argv[1]);
 	shim_init();
+	tap_failed = shim_reset;
 	return tap_main(tests, sizeof(tests) / sizeof(*tests));
 }

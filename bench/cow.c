@@ -242,9 +242,11 @@ void bench_cow(void)
 	static const struct way *const alone_peers[] = { &after_fork_alone, NULL };
 	static const struct load dense = { .size = 2 * MIB, .stride = 1, .count = 512 };
 	static const struct load sparse = { .size = 64 * MIB, .stride = 64, .count = 256 };
+	static const struct load lone = { .size = 64 * MIB, .stride = 1, .count = 1 };
 
 	compare("cow", "parent-dense", &dense, 512, &parent, peers);
 	compare("cow", "parent-sparse", &sparse, 256, &parent, peers);
+	compare("cow", "parent-lone", &lone, 1, &parent, peers);
 	compare("cow", "child-dense", &dense, 512, &snapshot, peers);
 	compare("cow", "child-sparse", &sparse, 256, &snapshot, peers);
 	compare("cow", "parent-dense-read-first", &dense, 512, &parent_read, read_peers);

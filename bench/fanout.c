@@ -9,20 +9,22 @@
  * that.
  *
  * PATTERN: random, any pages; stride, every 64th; run, eight in a row at any
- * place; dense, the first ones.
+ * place; dense, the first ones; lone, any pages, but with a snapshot of its own,
+ * closed after it, for each (STAGE snapshot: the same, and none is written).
  */
 #include "fanout_shim.h"
 
 /* Nothing is mapped, so nothing has to be revoked. */
-static void nothing(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+static void nothing(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even_cows)
 {
 	(void)cow;
 	(void)first;
 	(void)last;
+	(void)even_cows;
 }
 
 static const struct vmo_cow_ops no_mappings = {
-	.revoke_write = nothing,
+	.unmap = nothing,
 };
 
 static void die(const char *text)
@@ -62,14 +64,37 @@ static void write_page(struct vmo_cow_pages *cow, pgoff_t key)
 	vmo_cow_unlock_shared(cow);
 }
 
+static void take_snapshot(struct vmo_cow_pages *cow, pgoff_t pages,
+			  struct vmo_cow_pages *snapshot)
+{
+	vmo_cow_init(snapshot, &no_mappings, 0, pages);
+	expect(!vmo_cow_snapshot(cow, snapshot));
+}
+
+static void lone_round(struct vmo_cow_pages *cow, pgoff_t pages, bool write)
+{
+	struct vmo_cow_pages snapshot;
+	unsigned long i;
+
+	for (i = 0; i < pages / 64; i++) {
+		take_snapshot(cow, pages, &snapshot);
+		if (write)
+			write_page(cow, pick("random", pages, i));
+		vmo_cow_destroy(&snapshot);
+	}
+}
+
 static void round_of(struct vmo_cow_pages *cow, pgoff_t pages, const char *pattern,
 		     const char *stage)
 {
 	struct vmo_cow_pages snapshot;
 	unsigned long i;
 
-	vmo_cow_init(&snapshot, &no_mappings, 0, pages);
-	expect(!vmo_cow_snapshot(cow, &snapshot));
+	if (!strcmp(pattern, "lone")) {
+		lone_round(cow, pages, strcmp(stage, "snapshot"));
+		return;
+	}
+	take_snapshot(cow, pages, &snapshot);
 	if (!strcmp(stage, "snapshot"))
 		return;
 	for (i = 0; i < pages / 64; i++)

@@ -43,9 +43,12 @@ count()	# LEAF-INNER-SHARES ARGUMENT... : instructions, D1 misses, LL misses
 rows()	# LEAF INNER SHARES PAGES NAME PATTERN [shuffled]
 {
 	local key=$1-$2-$3 pages=$4 name=$5 pattern=$6 how=${7:-} stage place
+	local stages='snapshot write drop'
+
+	[ "$pattern" != lone ] || stages='snapshot write'
 
 	place=$(sed -n "${3}p" <<<$'private\nreference\noutside')
-	for stage in snapshot write drop; do
+	for stage in $stages; do
 		# shellcheck disable=SC2086 # a word or none
 		echo "$stage $(count "$key" "$pages" "$pattern" "$stage" $how)"
 	done | awk -v OFS='\t' -v object="$name" -v pattern="$pattern${how:+-$how}" \
@@ -60,20 +63,22 @@ rows()	# LEAF INNER SHARES PAGES NAME PATTERN [shuffled]
 printf 'object\tpattern\tleaf\tinner\tshares\tstage\tinsns\tD1\tLL\n'
 for leaf in 4 5 6; do
 	build $leaf 6 1
-	for pattern in random stride run dense; do
+	for pattern in random stride run dense lone; do
 		rows $leaf 6 1 $mib64 64M $pattern
 		rows $leaf 6 1 $gib 1G $pattern
 	done
 done
 for inner in 4 5 7 8; do
 	build 5 $inner 1
-	rows 5 $inner 1 $mib64 64M random
-	rows 5 $inner 1 $gib 1G random
+	for pattern in random lone; do
+		rows 5 $inner 1 $mib64 64M $pattern
+		rows 5 $inner 1 $gib 1G $pattern
+	done
 done
 for leaf in 5 6; do
 	for place in 1 2 3; do
 		build $leaf 6 $place
-		rows $leaf 6 $place $gib 1G random
-		rows $leaf 6 $place $gib 1G random shuffled
+		rows $leaf 6 $place $gib 1G stride
+		rows $leaf 6 $place $gib 1G stride shuffled
 	done
 done

@@ -34,19 +34,18 @@ struct page {
 	unsigned long memcg;
 };
 
-int shim_fence;
 static struct page *frames, *free_frames;
 static char *data;
 static int *outside;
 static struct page zero;
 
-void shim_fail(const char *file, int line, const char *what)
+static void check_failed(int line, const char *what)
 {
-	fprintf(stderr, "fanout: %s:%d: %s\n", file, line, what);
+	fprintf(stderr, "fanout: %s:%d: %s\n", __FILE__, line, what);
 	abort();
 }
 
-#define CHECK(cond) ((cond) ? (void)0 : shim_fail(__FILE__, __LINE__, #cond))
+#define CHECK(cond) ((cond) ? (void)0 : check_failed(__LINE__, #cond))
 
 /* ---- memory ------------------------------------------------------------ */
 
@@ -124,17 +123,6 @@ void vmo_node_free(void *node, bool leaf)
 
 	*(void **)node = *list;
 	*list = node;
-}
-
-void *kvmalloc_array(size_t n, size_t size, int gfp)
-{
-	(void)gfp;
-	return malloc(n * size);
-}
-
-void kvfree(void *p)
-{
-	free(p);
 }
 
 /* ---- pages ------------------------------------------------------------- */
@@ -266,83 +254,4 @@ struct page *vmo_page_zero_nth(unsigned int nth)
 {
 	(void)nth;
 	return &zero;
-}
-
-/* ---- locks, of one thread ---------------------------------------------- */
-
-void spin_lock_init(spinlock_t *lock)
-{
-	lock->m = 0;
-}
-
-void spin_lock(spinlock_t *lock)
-{
-	__atomic_exchange_n(&lock->m, 1, __ATOMIC_ACQUIRE);
-}
-
-void spin_lock_nested(spinlock_t *lock, int sub)
-{
-	(void)sub;
-	spin_lock(lock);
-}
-
-void spin_unlock(spinlock_t *lock)
-{
-	__atomic_store_n(&lock->m, 0, __ATOMIC_RELEASE);
-}
-
-void init_rwsem(struct rw_semaphore *sem)
-{
-	(void)sem;
-}
-
-int down_read_killable(struct rw_semaphore *sem)
-{
-	(void)sem;
-	return 0;
-}
-
-int down_write_killable(struct rw_semaphore *sem)
-{
-	(void)sem;
-	return 0;
-}
-
-void downgrade_write(struct rw_semaphore *sem)
-{
-	(void)sem;
-}
-
-void up_read(struct rw_semaphore *sem)
-{
-	(void)sem;
-}
-
-void up_write(struct rw_semaphore *sem)
-{
-	(void)sem;
-}
-
-bool shim_holds_sem(void)
-{
-	return true;
-}
-
-bool shim_holds_leaf(void)
-{
-	return true;
-}
-
-void cond_resched(void)
-{
-}
-
-bool fatal_signal_pending(struct task *task)
-{
-	(void)task;
-	return false;
-}
-
-void vmo_count_visit(void)
-{
 }

@@ -133,7 +133,8 @@ struct list_head {
 
 static inline void INIT_LIST_HEAD(struct list_head *head)
 {
-	head->next = head->prev = head;
+	head->prev = head;
+	head->next = head->prev;
 }
 
 static inline bool list_empty(const struct list_head *head)

@@ -10,8 +10,8 @@
 #include "kselftest_harness.h"
 #include "vmo_test_util.h"
 
-#define STEP	16		/* pages */
-#define STEPS	200
+#define STEP	4		/* pages */
+#define STEPS	400
 #define PAGES	(STEP * STEPS)
 
 enum mapping { SHARED_RW, SHARED_RO, PRIVATE, MAPPINGS };
@@ -50,9 +50,9 @@ static uint64_t *last_word(char *base, size_t page)
 	return (uint64_t *)(base + (page + 1) * PS) - 1;
 }
 
-static void wait_a_little(uint64_t random)
+static void wait_a_little(uint64_t random, unsigned int most)
 {
-	for (volatile unsigned int i = random % 64; i; i--)
+	for (volatile unsigned int i = random % most; i; i--)
 		;
 }
 
@@ -91,9 +91,11 @@ static void *reader_thread(void *arg)
 		wait_for(&s->go, step);
 		if (load(&s->stop))
 			return NULL;
-		for (size_t page = from; page < from + STEP; page++) {
-			wait_a_little(mix(page));
-			(void)load(first_word(s->map, page));
+		/* The first that is touched brings the others along. */
+		madvise(s->map + from * PS, STEP * PS, MADV_DONTNEED);
+		for (size_t i = 0; i < STEP; i++) {
+			wait_a_little(mix(step + i), 64);
+			(void)load(first_word(s->map, from + (step + i) % STEP));
 		}
 		wait_for(&s->changed, step);
 		for (size_t page = from; page < from + STEP; page++) {
@@ -127,7 +129,7 @@ static uint64_t run_steps(struct __test_metadata *_metadata, struct steps *s, do
 		}
 		store(&s->go, step);
 		for (size_t page = from; page < from + STEP; page++) {
-			wait_a_little(mix(page + step));
+			wait_a_little(mix(page + step), page % 2 ? 64 : 4096);
 			failed += !change_page(s, page);
 		}
 		store(&s->changed, step);
@@ -159,6 +161,7 @@ FIXTURE_TEARDOWN(vmo)
 
 static void holes_are_filled(struct __test_metadata *_metadata, int dev, enum mapping how)
 {
+	hold_up("finish_fault");
 	for (int change = BY_PWRITE; change <= BY_COMMIT; change++) {
 		struct steps s = { .fd = vmo_new_pages(dev, PAGES), .change = change };
 
@@ -171,6 +174,7 @@ static void holes_are_filled(struct __test_metadata *_metadata, int dev, enum ma
 		munmap(s.map, PAGES * PS);
 		close(s.fd);
 	}
+	let_go();
 }
 
 TEST_F_TIMEOUT(vmo, inv_4_9_hole_filled_while_it_is_mapped, 120)
@@ -187,6 +191,8 @@ TEST_F_TIMEOUT(vmo, inv_4_9_hole_in_a_private_mapping, 120)
 {
 	holes_are_filled(_metadata, self->dev, PRIVATE);
 }
+
+/* ---- rule 5 -------------------------------------------------------------- */
 
 static void fill_all(int fd, uint64_t plus)
 {
@@ -215,6 +221,7 @@ static long wrong_word(int fd, uint64_t plus)
  */
 static void data_is_changed(struct __test_metadata *_metadata, int dev, enum change change)
 {
+	hold_up(change == BY_DECOMMIT ? "finish_fault" : "vm_insert_pages");
 	for (int how = 0; how < MAPPINGS; how++) {
 		struct steps s = {
 			.fd = vmo_new_pages(dev, PAGES), .change = change, .over_data = true,
@@ -235,6 +242,7 @@ static void data_is_changed(struct __test_metadata *_metadata, int dev, enum cha
 		close(before);
 		close(s.fd);
 	}
+	let_go();
 }
 
 TEST_F_TIMEOUT(vmo, inv_4_5_neighbours_written_by_call, 120)

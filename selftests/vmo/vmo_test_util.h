@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -288,6 +289,43 @@ static inline double seconds(void)
 static inline bool more_rounds(int i, int least, int most, double end)
 {
 	return i < least || (i < most && seconds() < end);
+}
+
+/* ---- races ---- */
+
+#define TRACING		"/sys/kernel/tracing/"
+#define HOLD_UP_WORK	30	/* some 100,000 instructions */
+
+static inline bool put_line(const char *path, int flags, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | flags);
+	bool good = fd >= 0 && write(fd, line, strlen(line)) == (ssize_t)strlen(line);
+
+	close(fd);
+	return good;
+}
+
+/*
+ * Some windows lie between two functions of the kernel's core. This widens them:
+ * a probe on a function has much to note down each time, which nobody reads. False
+ * if the kernel has no such probes; then chance has to do.
+ */
+static inline bool hold_up(const char *symbol)
+{
+	char line[HOLD_UP_WORK * 32 + 64];
+
+	mount("tracefs", TRACING, "tracefs", 0, NULL);
+	snprintf(line, sizeof(line), "p:vmo_test/probe %s", symbol);
+	for (int i = 0; i < HOLD_UP_WORK; i++)
+		sprintf(line + strlen(line), " a%d=+%d(%%sp):u8[64]", i, i);
+	return put_line(TRACING "kprobe_events", O_APPEND, line) &&
+	       put_line(TRACING "events/vmo_test/enable", 0, "1");
+}
+
+static inline void let_go(void)
+{
+	put_line(TRACING "events/vmo_test/enable", 0, "0");
+	put_line(TRACING "kprobe_events", O_APPEND, "-:vmo_test/probe");
 }
 
 /* ---- descriptors ---- */

@@ -5,12 +5,12 @@
 # several widths side by side. DIR is for what is built.
 
 set -eu -o pipefail
+# shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 
 out=${1:-$top/build/bench/fanout}
 entry=$("$top/scripts/kernels" debian-6.1)
-widths='5-6 6-6 5-5'	# leaves and inner nodes, as shifts
-for width in $widths; do
+for width in 5-6 6-6 5-5; do	# leaves and inner nodes, as shifts
 	dir=$out/guest-$width
 	mkdir -p "$dir"
 	cp -r "$top"/{Kbuild,VERSION,module,uapi} "$dir/"
@@ -21,7 +21,6 @@ for width in $widths; do
 	VMO_MODULE=$dir/module/vmo.ko "$top/scripts/vm" --kernel debian-6.1 --count \
 		--timeout 900 -- "$top/build/bench/vmobench" >"$dir/table"
 done
-# shellcheck disable=SC2086 # several words
-paste $(printf "$out/guest-%s/table " $widths) | awk -F'\t' -v OFS='\t' '
+paste "$out"/guest-{5-6,6-6,5-5}/table | awk -F'\t' -v OFS='\t' '
 	NR == 1 { print "case", "variant", "32, 64", "64, 64", "32, 32"; next }
 	!seen[$1, $2]++ { print $1, $2, $3, $9, $15 }'

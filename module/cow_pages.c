@@ -379,7 +379,27 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 
 /* ---- committing -------------------------------------------------------- */
 
-/* Fills holes of the leaf of @path in [first, last], no page locks needed. */
+/* Lets go of the pages that fill_leaf() put into the slots of @mask. */
+static void unlock_filled(struct vmo_leaf *leaf, u64 mask)
+{
+	struct page *page;
+	unsigned int i;
+
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		if (!(mask & BIT_ULL(i)))
+			continue;
+		spin_lock(&leaf->lock);
+		page = vmo_slot_page(leaf->slot[i]);	/* locked, so it is still there */
+		spin_unlock(&leaf->lock);
+		unlock_put(page);
+	}
+}
+
+/*
+ * Fills holes of the leaf of @path in [first, last]. The pages stay locked until
+ * no PTE shows a zero page in their place: else somebody might write one, and
+ * then still read zero through a mapping.
+ */
 static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t first,
 		     pgoff_t last)
 {
@@ -397,6 +417,8 @@ static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t f
 			ret = -ENOMEM;
 			break;
 		}
+		vmo_page_get(page);
+		vmo_page_lock(page);
 		spin_lock(&leaf->lock);
 		if (!vmo_slot_page(leaf->slot[key_slot(key)])) {
 			leaf->slot[key_slot(key)] = page;
@@ -405,10 +427,13 @@ static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t f
 			page = NULL;
 		}
 		spin_unlock(&leaf->lock);
-		if (page)
-			vmo_page_unshare(page);
+		if (page) {
+			vmo_page_unshare_locked(page);
+			unlock_put(page);
+		}
 	}
 	filled(cow, first & ~VMO_LEAF_MASK, done);
+	unlock_filled(leaf, done);
 	return ret;
 }
 

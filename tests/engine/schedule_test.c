@@ -114,6 +114,13 @@ static u64 op_write0(struct content *c, int self)
 	return ret;
 }
 
+/* Who has written sees it, whatever the way. */
+static u64 op_write_load0(struct content *c, int self)
+{
+	REQUIRE(!op_write0(c, self));
+	return load(c, 0);
+}
+
 /* As read(2) does it. */
 static u64 op_read0(struct content *c, int self)
 {
@@ -129,6 +136,12 @@ static u64 op_read0(struct content *c, int self)
 	}
 	vmo_cow_unlock_shared(&c->cow);
 	return data;
+}
+
+static u64 op_store_read0(struct content *c, int self)
+{
+	REQUIRE(!op_store0(c, self));
+	return op_read0(c, self);
 }
 
 /* Through a reference that it took before. */
@@ -219,6 +232,8 @@ static const struct op table[] = {
 	{ "store L", op_store_l, A },
 	{ "write 0", op_write0, A },
 	{ "read 0", op_read0, A },
+	{ "write, load 0", op_write_load0, A },
+	{ "store, read 0", op_store_read0, A },
 	{ "around", op_around, A },
 	{ "remove", op_remove, A },
 	{ "remove all", op_remove_all, A },
@@ -243,6 +258,18 @@ static const struct op table[] = {
 static bool closes(const struct op *op)
 {
 	return op->run == op_close || op->run == op_pin_close;
+}
+
+/* Two steps, between which nobody may change what they are about. */
+static bool is_double(const struct op *op)
+{
+	return op->run == op_write_load0 || op->run == op_store_read0;
+}
+
+static bool changes_0(const struct op *op)
+{
+	return is_double(op) || op->run == op_store0 || op->run == op_write0 ||
+	       op->run == op_remove || op->run == op_remove_all || op->run == op_device;
 }
 
 /* ---- scenes ------------------------------------------------------------ */
@@ -573,7 +600,9 @@ static bool set_fits(const struct scene *scene, int nr)
 		if (ops_now[i]->run == op_device && !has_device)
 			fits = false;
 		for (k = 0; k < nr; k++)
-			if (k != i && closes(ops_now[i]) && ops_now[k]->member == B)
+			if (k != i && ((closes(ops_now[i]) && ops_now[k]->member == B) ||
+				       (is_double(ops_now[i]) && ops_now[k]->member == A &&
+					changes_0(ops_now[k]))))
 				fits = false;
 	}
 	return fits;

@@ -34,7 +34,7 @@ FIXTURE_TEARDOWN(vmo)
 #define BEFORE	1
 #define AFTER	2
 
-TEST_F(vmo, inv_4_4_mprotect_around_snapshot)
+TEST_F_TIMEOUT(vmo, inv_4_4_mprotect_around_snapshot, 100)
 {
 	const int n = 70;
 
@@ -349,6 +349,7 @@ struct late {
 
 struct late_kind {
 	const char *name;
+	bool waits;	/* writes nothing before finish() */
 	const char *(*set_up)(struct late *late);	/* why not, or NULL */
 	bool (*start)(struct late *late);
 	bool (*is_early)(struct late *late);
@@ -527,11 +528,11 @@ static void disk_tear_down(struct late *late)
 }
 
 static const struct late_kind pinning = {
-	"pinned", pin_set_up, pin_start, pin_is_early, pin_finish, pin_tear_down,
+	"pinned", true, pin_set_up, pin_start, pin_is_early, pin_finish, pin_tear_down,
 };
 
 static const struct late_kind disk = {
-	"disk", disk_set_up, disk_start, disk_is_early, disk_finish, disk_tear_down,
+	"disk", false, disk_set_up, disk_start, disk_is_early, disk_finish, disk_tear_down,
 };
 
 static uint64_t *word_of(char *map, size_t index)
@@ -586,23 +587,26 @@ static bool scene_play(struct __test_metadata *_metadata, struct scene *s,
 		((uint64_t *)s->want)[i] = 7000 + i;
 	}
 	early = kind->is_early(&s->late);
-	if (early) {
-		for (int i = 1; i < 3; i++)
-			EXPECT_TRUE(scene_is(s->child[i], now[i]));
-		EXPECT_TRUE(scene_is(s->fd, s->want) || !kind->is_early(&s->late));
-	}
-	EXPECT_TRUE(kind->finish(&s->late));
-	if (early) {
-		now[0] = aligned_alloc(PS, PS);
-		fill_page(now[0], LATE);
-		memcpy(s->want + s->part, now[0], s->late.length);
-		fill_page(now[0], 101);
+	if (kind->waits) {
 		EXPECT_TRUE(scene_is(s->fd, s->want));
-		EXPECT_EQ(0, memcmp(s->map + PS, s->want, PS));
+	} else {
+		/* A device may have written before it says so. */
+		early = early && scene_is(s->fd, s->want);
+	}
+	for (int i = 1; early && i < 3; i++)
+		EXPECT_TRUE(scene_is(s->child[i], now[i]));
+	EXPECT_TRUE(kind->finish(&s->late));
+	now[0] = aligned_alloc(PS, PS);
+	fill_page(now[0], LATE);
+	memcpy(s->want + s->part, now[0], s->late.length);
+	EXPECT_TRUE(scene_is(s->fd, s->want));
+	EXPECT_EQ(0, memcmp(s->map + PS, s->want, PS));
+	if (early) {
+		fill_page(now[0], 101);
 		for (int i = 0; i < 3; i++)
 			EXPECT_TRUE(scene_is(s->child[i], now[i]));
-		free(now[0]);
 	}
+	free(now[0]);
 	free(now[1]);
 	free(now[2]);
 	return early;

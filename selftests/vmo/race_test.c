@@ -423,11 +423,11 @@ TEST_F_TIMEOUT(vmo, inv_4_2_snapshot_within_a_fault, 86400)
 			close(kept[n].fd);
 		}
 	}
-	let_go();
 	printf("# %d snapshots, %llu writes%s\n", i * BURST,
 	       (unsigned long long)load(&r->done), held_up ? ", held up" : "");
 	EXPECT_EQ(0, wrong);
 	EXPECT_TRUE(race_stop(r));
+	let_go();
 }
 
 /* ---- chains of snapshots under a writer --------------------------------------- */

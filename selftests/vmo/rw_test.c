@@ -67,7 +67,7 @@ static bool read_piece(int fd, int how, char *buf, size_t len, off_t at)
 }
 
 /* Pieces of any length at any place, against an array of bytes. */
-TEST_F(vmo, d_random_pieces)
+TEST_F_TIMEOUT(vmo, d_random_pieces, 100)
 {
 	const size_t size = 64 * PS;
 	char *model = calloc(1, size), *buf = malloc(size), *map;

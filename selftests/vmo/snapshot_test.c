@@ -250,7 +250,7 @@ TEST_F(vmo, snapshot_leaves_private_mappings_alone)
 	close(fd);
 }
 
-TEST_F(vmo, k17_long_chain)
+TEST_F_TIMEOUT(vmo, k17_long_chain, 100)
 {
 	enum { DEEP = 200, PAGES = 40 };
 	long objects = vmo_counter("objects"), nodes = vmo_counter("nodes");
@@ -291,7 +291,7 @@ TEST_F(vmo, k17_long_chain)
 }
 
 /* A family of four in all orders of closing: a close changes nobody's content. */
-TEST_F(vmo, k13_close_orders)
+TEST_F_TIMEOUT(vmo, k13_close_orders, 100)
 {
 	long pages = vmo_counter("pages");
 
@@ -651,7 +651,7 @@ static int sparse_gigabyte(int dev)
 	return fd;
 }
 
-TEST_F(vmo, inv_4_6_snapshot_costs_no_page_and_no_node)
+TEST_F_TIMEOUT(vmo, inv_4_6_snapshot_costs_no_page_and_no_node, 100)
 {
 	long pages, nodes;
 	int fd, child[50];
@@ -686,7 +686,7 @@ TEST_F(vmo, inv_4_6_snapshot_costs_no_page_and_no_node)
 	close(fd);
 }
 
-TEST_F(vmo, window_keeps_only_what_it_shows)
+TEST_F_TIMEOUT(vmo, window_keeps_only_what_it_shows, 100)
 {
 	long pages = vmo_counter("pages"), nodes = vmo_counter("nodes");
 	struct vmo_info info;

@@ -307,14 +307,20 @@ static inline bool put_line(const char *path, int flags, const char *line)
 
 /*
  * Some windows lie between two functions of the kernel's core. This widens them:
- * a probe on a function has much to note down each time, which nobody reads. False
- * if the kernel has no such probes; then chance has to do.
+ * a probe on a function has much to note down each time, which nobody reads. Only
+ * with VMO_HOLD_UP=1, and where there are such probes; else chance has to do. QEMU
+ * without KVM may hang when one CPU patches what another one runs, so no threads
+ * may be about, and the names of processes, for which the scheduler would be
+ * patched, are not recorded.
  */
 static inline bool hold_up(const char *symbol)
 {
 	char line[HOLD_UP_WORK * 32 + 64];
 
+	if (!getenv("VMO_HOLD_UP"))
+		return false;
 	mount("tracefs", TRACING, "tracefs", 0, NULL);
+	put_line(TRACING "options/record-cmd", 0, "0");
 	snprintf(line, sizeof(line), "p:vmo_test/probe %s", symbol);
 	for (int i = 0; i < HOLD_UP_WORK; i++)
 		sprintf(line + strlen(line), " a%d=+%d(%%sp):u8[64]", i, i);
@@ -324,6 +330,8 @@ static inline bool hold_up(const char *symbol)
 
 static inline void let_go(void)
 {
+	if (!getenv("VMO_HOLD_UP"))
+		return;
 	put_line(TRACING "events/vmo_test/enable", 0, "0");
 	put_line(TRACING "kprobe_events", O_APPEND, "-:vmo_test/probe");
 }

@@ -365,9 +365,10 @@ static void report_costs(void)
 	qsort(sorted, SNAPSHOTS, sizeof(*sorted), by_cost);
 	say("A snapshot took, in microseconds: the first %.0f, the last %.0f; half of them",
 	    snapshots[0].cost * 1e6, snapshots[SNAPSHOTS - 1].cost * 1e6);
-	say("  less than %.0f, one of ten more than %.0f, the slowest %.0f.",
+	say("  less than %.0f, one of ten more than %.0f, the slowest %.0f. (The other CPU's",
 	    sorted[SNAPSHOTS / 2].cost * 1e6, sorted[SNAPSHOTS * 9 / 10].cost * 1e6,
 	    sorted[SNAPSHOTS - 1].cost * 1e6);
+	say("  TLB has to be flushed; the slow ones waited for QEMU to let it run.)");
 	free(sorted);
 }
 
@@ -375,12 +376,11 @@ static void report_memory(int vmo, long before_mib)
 {
 	long pages = counter("pages");
 
-	say("Whoever looks at the %d objects sees %zu MiB.", SNAPSHOTS + 1,
-	    (SNAPSHOTS + 1) * (size >> 20));
-	say("  They hold %llu MiB (VMO_INFO, summed up), %ld MiB of pages by the module's",
-	    (unsigned long long)scaled_sum(vmo) >> 20, pages * (long)(PAGE >> 10) >> 10);
-	say("  own counter; the guest has %ld MiB less to give (MemAvailable).",
-	    before_mib - available_mib());
+	say("The %d objects read as %zu MiB of memory. They hold %llu MiB: so says VMO_INFO,",
+	    SNAPSHOTS + 1, (SNAPSHOTS + 1) * (size >> 20),
+	    (unsigned long long)scaled_sum(vmo) >> 20);
+	say("  summed up; %ld MiB, so the module's counter of pages; %ld MiB less is MemAvailable.",
+	    pages * (sysconf(_SC_PAGESIZE) >> 10) >> 10, before_mib - available_mib());
 }
 
 /* ---- the story -------------------------------------------------------------------- */

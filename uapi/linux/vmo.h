@@ -19,7 +19,12 @@
  *
  * Offsets, lengths and sizes are bytes. A new file descriptor has O_CLOEXEC
  * and is installed last: a failed command leaves none behind and has changed
- * nothing, unless its text says otherwise.
+ * nothing, unless its text says otherwise. The answer of a failed command is
+ * not written, but for VMO_READ and VMO_WRITE.
+ *
+ * What is wrong is looked for in this order: the command and the structure's
+ * size (ENOTTY, EINVAL, EFAULT, E2BIG), the descriptor's access mode (EACCES),
+ * flags and reserved fields (EINVAL), then what the command's text says.
  *
  * ======== =============================================================
  * ENOTTY   not a command of this kind of file
@@ -28,10 +33,12 @@
  * ERANGE   outside of the object, or larger than any object can be
  * EOPNOTSUPP known, but not for this object
  * EBADFD   the object is in the wrong state, such as pinned
+ * EAGAIN   a counter is as high as it can be
  * EACCES   the descriptor lacks the right
  * EPERM    the caller lacks the privilege
  * EFAULT   unreadable or unwritable user memory
- * ENOMEM   no memory, or the limit of the memory cgroup
+ * ENOMEM   no memory, or the limit of the memory cgroup, or RLIMIT_MEMLOCK
+ * EMFILE   no descriptor is free
  * EIO      a page could not be read because of a hardware memory error
  * EINTR    killed while waiting for a lock
  * ======== =============================================================
@@ -58,14 +65,29 @@ struct vmo_probe {
 	__aligned_u64 max_size;
 };
 
-#define VMO_FEATURE_SNAPSHOT	(1ULL << 0)
+#define VMO_FEATURE_SNAPSHOT	(1ULL << 0)	/* VMO_CLONE_SNAPSHOT */
+#define VMO_FEATURE_SLICE	(1ULL << 1)
+#define VMO_FEATURE_REFERENCE	(1ULL << 2)
+#define VMO_FEATURE_RESIZE	(1ULL << 3)	/* resizable objects */
+#define VMO_FEATURE_PIN		(1ULL << 4)
+#define VMO_FEATURE_EXEC	(1ULL << 5)	/* executable objects */
+
+/* Bytes of a name, with the zero at the end. */
+#define VMO_NAME_SIZE		64
 
 /**
  * struct vmo_create - a new object of zeroes (VMO_CREATE, on /dev/vmo)
  * @size: bytes; rounded up to pages for the object, kept as its content size.
  *	0 is legal; more than max_size is ERANGE. (C1, C2)
- * @flags: must be 0
+ * @flags: VMO_CREATE_* bits
  * @fd: out: the object
+ * @name: as for VMO_NAME; empty for none
+ *
+ * %VMO_CREATE_RESIZABLE: the object can be resized, by VMO_RESIZE, ftruncate()
+ * and by writes past its end. (C3)
+ *
+ * %VMO_CREATE_EXEC: it may be mapped with PROT_EXEC. Clones that can be written
+ * lose that. (R2)
  *
  * The caller needs /dev/vmo open for writing (EACCES).
  */
@@ -73,14 +95,20 @@ struct vmo_create {
 	__aligned_u64 size;
 	__u32 flags;
 	__s32 fd;
+	char name[VMO_NAME_SIZE];
 };
+
+#define VMO_CREATE_RESIZABLE	(1U << 0)
+#define VMO_CREATE_EXEC		(1U << 1)
 
 /**
  * struct vmo_clone - a copy-on-write child (VMO_CLONE, on an object)
  * @offset: start of the window in the parent; page aligned (EINVAL)
  * @size: bytes; rounded up to pages. The window may reach past the end of the
- *	parent; what lies there reads zero. (K1, K2)
- * @flags: VMO_CLONE_SNAPSHOT
+ *	parent; what lies there reads zero. Larger than max_size is ERANGE; a
+ *	window whose end, counted from the first ancestor, wraps is EINVAL.
+ *	(K1, K2)
+ * @flags: VMO_CLONE_SNAPSHOT, and further VMO_CLONE_* bits
  * @fd: out: the child
  *
  * VMO_CLONE_SNAPSHOT: the child has what the parent held at one instant of
@@ -88,8 +116,19 @@ struct vmo_create {
  * comes after it as a whole page would; mappings, of either side, stay in
  * place, stay writable, and never see the other side's later writes. Costs in
  * proportion to the pages written since the last snapshot, not to the size.
- * A page that a device or a pipe holds is copied instead of shared.
- * The descriptor has to be readable (EACCES). (R2)
+ * A page that a device or a pipe holds is copied instead of shared; what
+ * devices write meanwhile may be in it or not, page by page.
+ *
+ * %VMO_CLONE_NO_WRITE: nobody can ever write the child. Not together with
+ * VMO_CLONE_RESIZABLE (EINVAL). It may be executed if the parent may. (R2, H6)
+ *
+ * %VMO_CLONE_RESIZABLE: the child can be resized. (R2)
+ *
+ * %VMO_CLONE_COPY_PINNED: pinned pages in the window are copied; without it
+ * they are EBADFD. (K6)
+ *
+ * The descriptor has to be readable (EACCES); a child that can be written is
+ * so even if the parent's descriptor is not. (R2)
  */
 struct vmo_clone {
 	__aligned_u64 offset;
@@ -99,6 +138,87 @@ struct vmo_clone {
 };
 
 #define VMO_CLONE_SNAPSHOT	(1U << 0)
+#define VMO_CLONE_NO_WRITE	(1U << 8)
+#define VMO_CLONE_RESIZABLE	(1U << 9)
+#define VMO_CLONE_COPY_PINNED	(1U << 10)
+
+/**
+ * struct vmo_slice - a window onto an object (VMO_SLICE, on an object)
+ * @offset: of the window; page aligned (EINVAL)
+ * @size: bytes; rounded up to pages. The window has to lie inside of the
+ *	object (EINVAL); larger than max_size is ERANGE. 0 is legal. (L1)
+ * @flags: VMO_SLICE_* bits
+ * @fd: out: the slice
+ *
+ * A slice has no pages: what is done to it is done to the object, at @offset
+ * more, and bounded by the slice. Its content size is its own and starts as
+ * @size. It keeps the pages of the object alive. A resizable object, and a
+ * reference of one, has no slices (EOPNOTSUPP). (L1 to L5)
+ *
+ * %VMO_SLICE_NO_WRITE: the slice can only be read. (R2)
+ *
+ * The descriptor has to be readable (EACCES), and the slice can be written
+ * only if the descriptor can.
+ */
+struct vmo_slice {
+	__aligned_u64 offset;
+	__aligned_u64 size;
+	__u32 flags;
+	__s32 fd;
+};
+
+#define VMO_SLICE_NO_WRITE	(1U << 8)
+
+/**
+ * struct vmo_reference - the same memory as another object (VMO_REFERENCE)
+ * @offset: must be 0 (EINVAL)
+ * @size: must be 0 (EINVAL)
+ * @flags: VMO_REFERENCE_* bits
+ * @fd: out: the reference
+ *
+ * A reference has the pages, the size and the content size of the object that
+ * it was made from, but is an object: it has an id, a name, children. (F1 to
+ * F6)
+ *
+ * %VMO_REFERENCE_NO_WRITE: the reference can only be read. Not together with
+ * VMO_REFERENCE_RESIZABLE (EINVAL). (R2)
+ *
+ * %VMO_REFERENCE_RESIZABLE: it can be resized. EOPNOTSUPP if the object is of
+ * fixed size, EACCES if the descriptor may not resize it. (F1, F2)
+ *
+ * The descriptor has to be readable (EACCES), and the reference can be written
+ * only if the descriptor can.
+ */
+struct vmo_reference {
+	__aligned_u64 offset;
+	__aligned_u64 size;
+	__u32 flags;
+	__s32 fd;
+};
+
+#define VMO_REFERENCE_NO_WRITE	(1U << 8)
+#define VMO_REFERENCE_RESIZABLE	(1U << 9)
+
+/**
+ * struct vmo_resize - set the size of an object (VMO_RESIZE, on an object)
+ * @size: bytes; the object gets as many pages as that takes and exactly this
+ *	content size. More than max_size is ERANGE. (S1, S2)
+ * @flags: must be 0
+ * @reserved: must be 0
+ *
+ * New memory reads zero, and so do the bytes behind the content size in the
+ * last page. Whatever shrinking cuts is gone, for references too; clones keep
+ * what they share. A pinned page in the cut is EBADFD, and then nothing
+ * happens. (Z1, Z2)
+ *
+ * The descriptor has to be writable (EACCES). An object of fixed size: EPERM.
+ * A reference that was not made resizable: EACCES.
+ */
+struct vmo_resize {
+	__aligned_u64 size;
+	__u32 flags;
+	__u32 reserved;
+};
 
 /**
  * struct vmo_op_range - an operation on a range (VMO_OP_RANGE, on an object)
@@ -112,8 +232,12 @@ struct vmo_clone {
  * write would, so that later writes allocate nothing. Not transactional. (T1,
  * T2, T4)
  *
- * %VMO_OP_DECOMMIT: give the pages up; the range reads zero. Page aligned
- * (EINVAL). Clones: EOPNOTSUPP. (T6)
+ * %VMO_OP_DECOMMIT: give the pages up; the range reads zero. Clones, and what
+ * was made of them: EOPNOTSUPP. Page aligned (EINVAL). A pinned page: EBADFD,
+ * and nothing happens. (T6)
+ *
+ * %VMO_OP_ZERO: let the range read zero. Whole pages are given up, but for
+ * pinned ones, which stay and are zeroed. (O1 to O3)
  *
  * The descriptor has to be writable (EACCES).
  */
@@ -126,6 +250,86 @@ struct vmo_op_range {
 
 #define VMO_OP_COMMIT		1
 #define VMO_OP_DECOMMIT		2
+#define VMO_OP_ZERO		3
+
+/**
+ * struct vmo_pin - keep pages where they are (VMO_PIN, on an object)
+ * @offset: bytes; page aligned (EINVAL)
+ * @length: bytes; page aligned, not 0 (EINVAL). A range that is not inside the
+ *	object is ERANGE. (N1, R3)
+ * @flags: VMO_PIN_READ, VMO_PIN_WRITE or both (EINVAL)
+ * @fd: out: the pin; its last close unpins
+ *
+ * Commits the range as a write would, and then nothing moves, copies or gives
+ * up these pages while the pin lives: a decommit or a resize that would, and a
+ * snapshot, is EBADFD; zeroing is done in place. Pins nest; the 65,536th of a
+ * page is EAGAIN. The pin keeps the object alive. A pin that fails unpins what
+ * it pinned so far; what it committed stays committed. (N1 to N8)
+ *
+ * Pinned bytes count against RLIMIT_MEMLOCK of the user, over all processes
+ * (ENOMEM; not with CAP_IPC_LOCK).
+ *
+ * VMO_PIN_READ needs a descriptor that can be read, VMO_PIN_WRITE one that can
+ * be written (EACCES).
+ */
+struct vmo_pin {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__u32 flags;
+	__s32 fd;
+};
+
+#define VMO_PIN_READ		(1U << 0)
+#define VMO_PIN_WRITE		(1U << 1)
+
+/**
+ * struct vmo_name - an object's name (VMO_NAME, on an object)
+ * @flags: VMO_NAME_SET to set it, else it is only read
+ * @reserved: must be 0
+ * @name: in, with VMO_NAME_SET, and out: ends with a zero byte, with nothing
+ *	but zeroes behind it; EINVAL if not, or if a byte is a control
+ *	character (below 0x20, or 0x7f)
+ *
+ * Children start with the name of their parent (H5). It shows in
+ * /proc/PID/maps and in fdinfo, where all but printable ASCII is escaped. To
+ * set it, the descriptor has to be writable (EACCES).
+ */
+struct vmo_name {
+	__u32 flags;
+	__u32 reserved;
+	char name[VMO_NAME_SIZE];
+};
+
+#define VMO_NAME_SET		(1U << 0)
+
+/**
+ * struct vmo_rw - strict read and write (VMO_READ, VMO_WRITE, on an object)
+ * @offset: bytes
+ * @iov: pointer to an array of struct iovec, as for readv()
+ * @iov_count: its length; 0 to 1024 (EINVAL)
+ * @flags: VMO_RW_* bits
+ * @actual: out, also if the call fails: bytes copied
+ *
+ * Against the size of the object, not its content size, which never matters
+ * here and is not changed; the object is never grown. A range that wraps or
+ * ends past the size is ERANGE, before the memory of the caller is looked at.
+ * An object that shrinks under a call: ERANGE. What was copied before an error
+ * stays copied. (D1 to D5)
+ *
+ * %VMO_RW_TRIM: what lies past the end of the object is left out; nothing may
+ * be left. (D1)
+ *
+ * The descriptor has to be readable or writable (EACCES).
+ */
+struct vmo_rw {
+	__aligned_u64 offset;
+	__aligned_u64 iov;
+	__u32 iov_count;
+	__u32 flags;
+	__aligned_u64 actual;
+};
+
+#define VMO_RW_TRIM		(1U << 0)
 
 /**
  * struct vmo_info - what an object is and holds (VMO_INFO, on an object)
@@ -141,6 +345,11 @@ struct vmo_op_range {
  * @metadata_bytes: the page tree that the object reaches
  * @children: objects made from this one that are still alive
  * @flags: VMO_INFO_* bits
+ * @pinned_bytes: the sum over all pins of the memory, through any object
+ * @name: see VMO_NAME
+ *
+ * Pages are charged to the object that is not a slice or a reference: for
+ * those the five counts from committed_bytes to metadata_bytes are 0. (L5, F5)
  */
 struct vmo_info {
 	__aligned_u64 id;
@@ -154,9 +363,18 @@ struct vmo_info {
 	__aligned_u64 metadata_bytes;
 	__aligned_u64 children;
 	__aligned_u64 flags;
+	__aligned_u64 pinned_bytes;
+	char name[VMO_NAME_SIZE];
 };
 
 #define VMO_INFO_COW_CLONE	(1ULL << 0)
+#define VMO_INFO_RESIZABLE	(1ULL << 1)	/* the memory is */
+#define VMO_INFO_MAY_RESIZE	(1ULL << 2)	/* through this object */
+#define VMO_INFO_SLICE		(1ULL << 3)
+#define VMO_INFO_REFERENCE	(1ULL << 4)
+#define VMO_INFO_IMMUTABLE	(1ULL << 5)	/* a snapshot that nobody can write */
+#define VMO_INFO_NO_WRITE	(1ULL << 6)	/* nobody can write through this object */
+#define VMO_INFO_EXEC		(1ULL << 7)	/* may be mapped with PROT_EXEC */
 
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)
@@ -166,5 +384,12 @@ struct vmo_info {
 #define VMO_CLONE	_IOWR(VMO_IOC, 0x10, struct vmo_clone)
 #define VMO_OP_RANGE	_IOWR(VMO_IOC, 0x11, struct vmo_op_range)
 #define VMO_INFO	_IOWR(VMO_IOC, 0x12, struct vmo_info)
+#define VMO_SLICE	_IOWR(VMO_IOC, 0x13, struct vmo_slice)
+#define VMO_REFERENCE	_IOWR(VMO_IOC, 0x14, struct vmo_reference)
+#define VMO_RESIZE	_IOWR(VMO_IOC, 0x15, struct vmo_resize)
+#define VMO_PIN		_IOWR(VMO_IOC, 0x16, struct vmo_pin)
+#define VMO_NAME	_IOWR(VMO_IOC, 0x17, struct vmo_name)
+#define VMO_READ	_IOWR(VMO_IOC, 0x18, struct vmo_rw)
+#define VMO_WRITE	_IOWR(VMO_IOC, 0x19, struct vmo_rw)
 
 #endif

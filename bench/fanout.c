@@ -68,7 +68,7 @@ static void take_snapshot(struct vmo_cow_pages *cow, pgoff_t pages,
 			  struct vmo_cow_pages *snapshot)
 {
 	vmo_cow_init(snapshot, &no_mappings, 0, pages);
-	expect(!vmo_cow_snapshot(cow, snapshot));
+	expect(!vmo_cow_snapshot(cow, snapshot, VMO_KEY_MAX, false));
 }
 
 static void lone_round(struct vmo_cow_pages *cow, pgoff_t pages, bool write)

@@ -111,8 +111,9 @@ static void *slab_alloc(void **list, size_t size)
 
 static void *free_inners, *free_leaves;
 
-void *vmo_node_alloc(bool leaf)
+void *vmo_node_alloc(bool leaf, unsigned int flags)
 {
+	(void)flags;
 	return leaf ? slab_alloc(&free_leaves, sizeof(struct vmo_leaf)) :
 		      slab_alloc(&free_inners, sizeof(struct vmo_inner));
 }
@@ -137,11 +138,11 @@ static int *outside_of(struct page *page)
 	return &outside[page - frames];
 }
 
-struct page *vmo_page_alloc(bool zeroed)
+struct page *vmo_page_alloc(unsigned int flags)
 {
 	struct page *page = free_frames;
 
-	(void)zeroed;		/* the data is ours to leave alone */
+	(void)flags;		/* the data is ours to leave alone */
 	CHECK(page);
 	free_frames = page->next;
 	page->refcount = 1;
@@ -163,6 +164,27 @@ void vmo_page_put(struct page *page)
 		return;
 	page->next = free_frames;
 	free_frames = page;
+}
+
+/* Nothing is zeroed or pinned here. */
+void vmo_page_clear(struct page *page, unsigned int from, unsigned int to)
+{
+	CHECK(page && from > to);
+}
+
+bool vmo_page_pin(struct page *page)
+{
+	return !page;
+}
+
+void vmo_page_unpin(struct page *page)
+{
+	CHECK(!page);
+}
+
+unsigned int vmo_page_pins(struct page *page)
+{
+	return !page;
 }
 
 int vmo_page_copy(struct page *dst, struct page *src)

@@ -46,6 +46,11 @@ int vmo_cow_lock_excl(struct vmo_cow_pages *cow)
 	return down_write_killable(&cow->lock);
 }
 
+bool vmo_cow_trylock_shared(struct vmo_cow_pages *cow)
+{
+	return down_read_trylock(&cow->lock);
+}
+
 void vmo_cow_unlock_shared(struct vmo_cow_pages *cow)
 {
 	up_read(&cow->lock);
@@ -196,18 +201,23 @@ static void set_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 		vmo_tree_mark_writable(path, key);
 }
 
+static unsigned int alloc_flags(unsigned int own_flags)
+{
+	return own_flags & VMO_OWN_FAULT ? VMO_ALLOC_FAULT : 0;
+}
+
 /*
  * Takes the content lock exclusive to copy the shared part of the path, and
  * comes back with it shared. -EINTR: not held. Whether the path is exclusive
  * now the caller finds out.
  */
-static int own_path(struct vmo_cow_pages *cow, pgoff_t key)
+static int own_path(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags)
 {
 	struct vmo_pool pool;
 	struct vmo_need need;
 	int ret;
 
-	vmo_pool_init(&pool);
+	vmo_pool_init(&pool, alloc_flags(flags));
 	vmo_tree_own_need(&cow->tree, key, true, &need);
 	up_read(&cow->lock);
 	for (;;) {
@@ -240,7 +250,7 @@ static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 		     unsigned int flags, struct page **out)
 {
 	struct vmo_leaf *leaf = path->leaf;
-	struct page *page = vmo_page_alloc(true);
+	struct page *page = vmo_page_alloc(VMO_ALLOC_ZERO | alloc_flags(flags));
 
 	if (!page)
 		return -ENOMEM;
@@ -270,7 +280,7 @@ static int copy_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 		     unsigned int flags, struct page *old, struct page **out)
 {
 	struct vmo_leaf *leaf = path->leaf;
-	struct page *page = vmo_page_alloc(false);
+	struct page *page = vmo_page_alloc(alloc_flags(flags));
 	int ret;
 
 	if (!page)
@@ -353,6 +363,29 @@ static int own_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t ke
 	return ret;
 }
 
+/* The same for one who must not wait: only what is known to be ours will do. */
+static int own_at_once(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
+		       struct page **out)
+{
+	struct vmo_path path;
+	struct vmo_leaf *leaf = vmo_tree_find(&cow->tree, key, &path);
+	struct page *page;
+	bool ours;
+
+	if (!leaf || !path.exclusive)
+		return -EBUSY;
+	spin_lock(&leaf->lock);
+	page = vmo_slot_page(leaf->slot[key_slot(key)]);
+	ours = page && known_ours(cow, leaf, key, page) && vmo_page_trylock(page);
+	if (ours) {
+		vmo_page_get(page);
+		set_ours(cow, &path, key, flags);
+	}
+	spin_unlock(&leaf->lock);
+	*out = page;
+	return ours ? 0 : -EBUSY;
+}
+
 int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 		     struct page **page)
 {
@@ -363,9 +396,11 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 		lockdep_assert_held(&cow->lock);
 		if (key < cow->base || key >= cow->end)
 			return -ERANGE;
-		ret = vmo_tree_hang(&cow->tree, key, &path);
+		if (flags & VMO_OWN_NOWAIT)
+			return own_at_once(cow, key, flags, page);
+		ret = vmo_tree_hang(&cow->tree, key, alloc_flags(flags), &path);
 		if (ret == -EAGAIN) {
-			ret = own_path(cow, key);
+			ret = own_path(cow, key, flags);
 			if (ret)
 				return ret;
 			continue;
@@ -375,6 +410,25 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 		if (ret != -EAGAIN)
 			return ret;
 	}
+}
+
+int vmo_cow_clear(struct vmo_cow_pages *cow, pgoff_t key, unsigned int from, unsigned int to)
+{
+	struct page *page;
+	int ret;
+
+	lockdep_assert_held(&cow->lock);
+	if (vmo_tree_has_page(&cow->tree, key, NULL))
+		return key < cow->base || key >= cow->end ? -ERANGE : 0;
+	ret = vmo_cow_own_page(cow, key, 0, &page);
+	if (ret)
+		return ret;
+	if (vmo_page_poisoned(page))
+		ret = -EIO;
+	else
+		vmo_page_clear(page, from, to);
+	unlock_put(page);
+	return ret;
 }
 
 /* ---- committing -------------------------------------------------------- */
@@ -412,7 +466,7 @@ static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t f
 	for (key = first; key <= last; key++) {
 		if (have & key_bit(key))
 			continue;
-		page = vmo_page_alloc(true);
+		page = vmo_page_alloc(VMO_ALLOC_ZERO);
 		if (!page) {
 			ret = -ENOMEM;
 			break;
@@ -445,9 +499,9 @@ static int commit_leaf(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	pgoff_t key;
 	int ret;
 
-	ret = vmo_tree_hang(&cow->tree, first, &path);
+	ret = vmo_tree_hang(&cow->tree, first, 0, &path);
 	if (ret == -EAGAIN)
-		ret = own_path(cow, first);
+		ret = own_path(cow, first, 0);
 	else if (!ret)
 		ret = fill_leaf(cow, &path, first, min(last, cow->end - 1));
 	for (key = first; !ret && key <= last; key++) {
@@ -484,6 +538,97 @@ int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 		key = to + 1;
 	} while (!ret && to < last);
 	return ret;
+}
+
+/* ---- pinning ----------------------------------------------------------- */
+
+/* Up to the end of a leaf; raises *@key. Content lock shared as for own_page. */
+static int pin_leaf(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
+{
+	struct page *page;
+	int ret = 0;
+
+	for (; !ret && *key <= last; ++*key) {
+		ret = vmo_cow_own_page(cow, *key, VMO_OWN_WRITABLE, &page);
+		if (ret)
+			return ret;
+		if (vmo_page_poisoned(page))
+			ret = -EIO;
+		else if (!vmo_page_pin(page))
+			ret = -EAGAIN;
+		else
+			atomic64_inc(&cow->pins);
+		unlock_put(page);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first;
+	int ret = 0;
+
+	while (!ret && key <= last) {
+		ret = vmo_cow_lock_shared(cow);
+		if (ret)
+			break;
+		ret = pin_leaf(cow, &key, min(last, key | VMO_LEAF_MASK));
+		if (ret == -EINTR)
+			break;
+		vmo_cow_unlock_shared(cow);
+		if (!ret && fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	if (ret && key > first)
+		vmo_cow_unpin(cow, first, key - 1);
+	return ret;
+}
+
+void vmo_cow_unpin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct page *page;
+	pgoff_t key = first, to;
+
+	while (key <= last) {
+		down_read(&cow->lock);
+		for (to = min(last, key | VMO_LEAF_MASK); key <= to; key++) {
+			/* Who pinned it keeps the page in its slot. */
+			page = vmo_tree_get_page(&cow->tree, key);
+			vmo_page_unpin(page);
+			vmo_page_put(page);
+			atomic64_dec(&cow->pins);
+		}
+		up_read(&cow->lock);
+		cond_resched();
+	}
+}
+
+/*
+ * The first key in [first, last] whose page is pinned, else last + 1. Content
+ * lock exclusive. A pinned page has its writable bit set.
+ */
+static pgoff_t next_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_leaf *leaf;
+	pgoff_t key = first, base;
+	unsigned int i;
+	u64 mask;
+
+	if (!atomic64_read(&cow->pins))
+		return last + 1;
+	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, last, true))) {
+		base = key & ~VMO_LEAF_MASK;
+		mask = vmo_leaf_bits(leaf->writable, base, first, last);
+		for (i = 0; i < VMO_LEAF_SLOTS; i++)
+			if (mask & BIT_ULL(i) && vmo_page_pins(leaf->slot[i]))
+				return base + i;
+		key = base + VMO_LEAF_SLOTS;
+		cond_resched();
+	}
+	return last + 1;
 }
 
 /* ---- taking back ------------------------------------------------------- */
@@ -543,11 +688,12 @@ static void revoke_cut(struct vmo_cow_pages *cow, struct vmo_page_tree *cut, pgo
 }
 
 /*
- * Takes the content lock exclusive with a pool that suffices for a cut of just
- * [first, last].
+ * Takes the content lock exclusive with a pool that suffices for a cut of
+ * [first, *@next), which is to be [first, last] without what follows a pinned
+ * page.
  */
 static int lock_for_cut(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
-			struct vmo_pool *pool)
+			struct vmo_pool *pool, pgoff_t *next)
 {
 	struct vmo_need need = { };
 	int ret;
@@ -558,36 +704,90 @@ static int lock_for_cut(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 			ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			return ret;
-		vmo_tree_cut_need(&cow->tree, widen_first(cow, first), widen_last(cow, last),
-				  &need);
+		*next = next_pinned(cow, first, last);
+		if (*next == first)
+			return 0;
+		vmo_tree_cut_need(&cow->tree, widen_first(cow, first),
+				  widen_last(cow, *next - 1), &need);
 		if (vmo_pool_has(pool, &need))
 			return 0;
 		vmo_cow_unlock_excl(cow);
 	}
 }
 
-int vmo_cow_remove(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+/* Cuts [first, *@next), up to a pinned page; with @all that is -EBADFD. */
+static int cut_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool all,
+		     pgoff_t *next)
 {
 	struct vmo_page_tree cut = { };
 	struct vmo_pool pool;
 	int ret;
 
-	vmo_pool_init(&pool);
-	ret = lock_for_cut(cow, first, last, &pool);
+	vmo_pool_init(&pool, 0);
+	ret = lock_for_cut(cow, first, last, &pool, next);
 	if (ret)
 		goto drain;
 	if (first < cow->base || last < first || last >= cow->end) {
 		ret = -ERANGE;
-	} else {
-		vmo_tree_cut(&cut, &cow->tree, widen_first(cow, first), widen_last(cow, last),
-			     &pool);
-		revoke_cut(cow, &cut, first, last);
+	} else if (all && *next <= last) {
+		ret = -EBADFD;
+	} else if (*next > first) {
+		vmo_tree_cut(&cut, &cow->tree, widen_first(cow, first),
+			     widen_last(cow, *next - 1), &pool);
+		revoke_cut(cow, &cut, first, *next - 1);
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
+}
+
+int vmo_cow_remove(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t next;
+
+	return cut_range(cow, first, last, true, &next);
+}
+
+/* The page at @key was pinned. False if it is no more: then it may be cut. */
+static bool clear_pinned(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	struct page *page = vmo_tree_get_page(&cow->tree, key);
+	bool pinned;
+
+	if (!page)
+		return false;
+	vmo_page_lock(page);
+	/* While it is pinned it is in its slot and nobody else's. */
+	pinned = vmo_tree_has_page(&cow->tree, key, page) && vmo_page_pins(page);
+	if (pinned)
+		vmo_page_clear(page, 0, PAGE_SIZE);
+	unlock_put(page);
+	return pinned;
+}
+
+int vmo_cow_zero(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t next;
+	int ret;
+
+	do {
+		ret = cut_range(cow, first, last, false, &next);
+		if (ret || next > last)
+			return ret;
+		ret = vmo_cow_lock_shared(cow);
+		if (ret)
+			return ret;
+		first = next;
+		while (first <= last && clear_pinned(cow, first))
+			first++;
+		vmo_cow_unlock_shared(cow);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	} while (first <= last);
+	return 0;
 }
 
 /* Nobody may be about to map a zero page past the new end. */
@@ -608,14 +808,16 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 {
 	struct vmo_page_tree cut = { };
 	struct vmo_pool pool;
-	pgoff_t first, last;
+	pgoff_t first, last, next;
 	int ret;
 
-	vmo_pool_init(&pool);
-	ret = lock_for_cut(cow, end, VMO_KEY_MAX, &pool);
+	vmo_pool_init(&pool, 0);
+	ret = lock_for_cut(cow, end, VMO_KEY_MAX, &pool, &next);
 	if (ret)
 		goto drain;
-	if (end < cow->end) {
+	if (next <= VMO_KEY_MAX) {
+		ret = -EBADFD;
+	} else if (end < cow->end) {
 		first = widen_first(cow, end);
 		last = cow->end - 1;
 		cow->end = end;
@@ -702,22 +904,23 @@ static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
 			if (mask & BIT_ULL(i) && !vmo_page_held(leaf->slot[i], 0))
 				leaf->writable &= ~BIT_ULL(i);
 		spin_unlock(&leaf->lock);
+		cond_resched();
 	}
 	vmo_tree_fold_writable(&cow->tree, first, last);
 }
 
 /*
- * Revokes what is writable in the window of @child, and says what it takes to
- * share it. False if the whole window lies past the end. Content lock exclusive.
+ * Revokes what is writable in the window [*@first, *@last], widens that, and says
+ * what it takes to share it. False if there is none of it. Content lock exclusive.
  */
-static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child,
-			     struct vmo_need *need, pgoff_t *first, pgoff_t *last)
+static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_need *need, pgoff_t *first,
+			     pgoff_t *last)
 {
 	memset(need, 0, sizeof(*need));
-	if (child->base >= min(child->end, cow->end))
+	if (*first > *last || *first >= cow->end)
 		return false;
-	*first = widen_first(cow, child->base);
-	*last = widen_last(cow, child->end - 1);
+	*first = widen_first(cow, *first);
+	*last = widen_last(cow, *last);
 	/*
 	 * From here on nothing counts as ours without a new look. That, and
 	 * what is revoked, does no harm if the pool falls short.
@@ -729,7 +932,8 @@ static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *ch
 	return true;
 }
 
-int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child)
+int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgoff_t limit,
+		     bool copy_pinned)
 {
 	struct vmo_need need = { };
 	struct vmo_pool pool;
@@ -737,14 +941,21 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child)
 	bool any;
 	int ret;
 
-	vmo_pool_init(&pool);
+	vmo_pool_init(&pool, 0);
 	for (;;) {
 		ret = vmo_pool_fill(&pool, &need);
 		if (!ret)
 			ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			goto drain;
-		any = prepare_snapshot(cow, child, &need, &first, &last);
+		if (!copy_pinned && atomic64_read(&cow->pins)) {
+			vmo_cow_unlock_excl(cow);
+			ret = -EBADFD;
+			goto drain;
+		}
+		first = child->base;
+		last = min(child->end, limit) - 1;
+		any = prepare_snapshot(cow, &need, &first, &last);
 		if (vmo_pool_has(&pool, &need))
 			break;
 		vmo_cow_unlock_excl(cow);

@@ -38,6 +38,7 @@ struct vmo_cow_ops {
  * @base: the first key; immutable
  * @epoch: no two contents, and no content before and after a snapshot, have
  *	the same; @lock
+ * @pins: the sum of the pins of all pages; raised under @lock shared
  * @zero_mapped: a hole may be mapped. Set under @lock shared, never cleared;
  *	see vmo_cow_hole().
  * @ops: immutable
@@ -48,6 +49,7 @@ struct vmo_cow_pages {
 	pgoff_t end;
 	pgoff_t base;
 	u64 epoch;
+	atomic64_t pins;
 	bool zero_mapped;
 	const struct vmo_cow_ops *ops;
 };
@@ -58,9 +60,10 @@ void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
 /* Drops all pages. Nobody uses the content any more; no mapping is left. */
 void vmo_cow_destroy(struct vmo_cow_pages *cow);
 
-/* The content lock. The first two are killable: -EINTR. */
+/* The content lock. The first two are killable: -EINTR. The third never waits. */
 int vmo_cow_lock_shared(struct vmo_cow_pages *cow);
 int vmo_cow_lock_excl(struct vmo_cow_pages *cow);
+bool vmo_cow_trylock_shared(struct vmo_cow_pages *cow);
 void vmo_cow_unlock_shared(struct vmo_cow_pages *cow);
 void vmo_cow_unlock_excl(struct vmo_cow_pages *cow);
 
@@ -87,6 +90,10 @@ struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key);
 #define VMO_OWN_WRITABLE	1U
 /* The caller has a reference of the page in *@page, if that is the one at @key. */
 #define VMO_OWN_REFERENCED	2U
+/* For a fault; see VMO_ALLOC_FAULT. */
+#define VMO_OWN_FAULT		4U
+/* Do not wait and do not allocate: -EBUSY where that would be needed. */
+#define VMO_OWN_NOWAIT		8U
 
 /*
  * vmo_cow_own_page - make the page at @key ours, so that it may be written
@@ -103,6 +110,9 @@ struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key);
 int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 		     struct page **page);
 
+/* Zeroes the bytes [@from, @to) of the page at @key, if there is one. Errors as above. */
+int vmo_cow_clear(struct vmo_cow_pages *cow, pgoff_t key, unsigned int from, unsigned int to);
+
 /*
  * vmo_cow_commit - fill the holes and own the shared pages of [@first, @last]
  *
@@ -114,13 +124,30 @@ int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 /*
  * vmo_cow_remove - let [@first, @last] read zero, give its pages up
  *
- * No lock held. -ERANGE if not inside [base, end), -ENOMEM, -EINTR; an error
- * leaves everything as it was.
+ * No lock held. -ERANGE if not inside [base, end), -EBADFD if a page is pinned,
+ * -ENOMEM, -EINTR; an error leaves everything as it was.
  */
 int vmo_cow_remove(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 
+/*
+ * The same, but pinned pages stay and are zeroed. After an error part of the
+ * range may read zero.
+ */
+int vmo_cow_zero(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
 /* Sets the end. Cut pages leave private mappings too. Errors as for remove. */
 int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end);
+
+/*
+ * vmo_cow_pin - own the pages of [@first, @last] and keep them in their places
+ *
+ * No lock held. Until it is undone they are not replaced, cut or shared, and
+ * may be written without asking. -ERANGE, -ENOMEM, -EINTR, -EIO; -EAGAIN if one
+ * is pinned too often. An error leaves nothing pinned.
+ */
+int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+/* Undoes one vmo_cow_pin() of these pages. Neither fails nor allocates. */
+void vmo_cow_unpin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 
 /*
  * vmo_cow_snapshot - let @child have the content that @cow has at one instant
@@ -128,10 +155,12 @@ int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end);
  * @child was initialised for the keys of its window (base is the first, and
  * its end may lie past that of @cow) and is not known to anybody yet. No lock
  * held. Costs in proportion to what was written since the last snapshot.
- * Pages that somebody may still be writing are copied. -ENOMEM, -EINTR, -EIO
- * leave @cow as it was and @child empty.
+ * Pages that somebody may still be writing are copied, and with @copy_pinned
+ * those that are pinned; without, a pinned page anywhere in @cow is -EBADFD (K6).
+ * -ENOMEM, -EINTR, -EIO leave @cow as it was and @child empty. Keys from @limit on are left out.
  */
-int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child);
+int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgoff_t limit,
+		     bool copy_pinned);
 
 /* Sums up what the content holds. No lock held; -EINTR. */
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,

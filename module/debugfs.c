@@ -17,6 +17,7 @@ static int counters_show(struct seq_file *m, void *unused)
 	seq_printf(m, "nodes %ld\n", sum.nodes);
 	seq_printf(m, "objects %ld\n", vmo_objects_count());
 	seq_printf(m, "contents %ld\n", vmo_contents_count());
+	seq_printf(m, "pins %ld\n", vmo_pins_count());
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(counters);

@@ -10,16 +10,45 @@
 
 #include "object.h"
 
-/* file.c */
-int vmo_file_init(void);
-void vmo_file_exit(void);
+struct iov_iter;
 
-/*
- * A file of a new object with @pages pages and st_size @size. With @parent it
- * is a snapshot of that object's content, from page @first of it.
+/* inode.c */
+int vmo_inodes_init(void);
+void vmo_inodes_exit(void);
+int vmo_open(struct inode *inode, struct file *file);
+
+/* The object behind @file, NULL if it is not one of ours. */
+struct vmo *vmo_from_file(struct file *file);
+
+/* Bytes of a name as it is printed, with the zero at the end. */
+#define VMO_NAME_ESCAPED	(4 * VMO_NAME_SIZE)
+bool vmo_name_escaped(struct vmo *vmo, char *buffer);
+
+/**
+ * struct vmo_spec - an object to be made
+ * @parent: what it is made from; NULL for none
+ * @first: page of @parent at which it starts
+ * @pages: size; of a reference that of a slice
+ * @size: content size in bytes; not of references
+ * @flags: VMO_OBJ_*
+ * @name: a valid name; NULL for the parent's
  */
-struct file *vmo_file_create(pgoff_t pages, loff_t size);
-struct file *vmo_file_snapshot(struct vmo *parent, pgoff_t first, pgoff_t pages, loff_t size);
+struct vmo_spec {
+	struct vmo *parent;
+	pgoff_t first;
+	pgoff_t pages;
+	loff_t size;
+	unsigned long flags;
+	const char *name;
+};
+
+/* A file of a new object: of zeroes, of a snapshot, of the parent's own memory. */
+struct file *vmo_file_create(const struct vmo_spec *spec);
+struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned);
+struct file *vmo_file_share(const struct vmo_spec *spec);
+
+/* A file whose release unpins. Range in bytes, page aligned, not empty. */
+struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length);
 
 /*
  * A file for a mapping: its offsets are keys, and its VMAs hang on the
@@ -27,8 +56,12 @@ struct file *vmo_file_snapshot(struct vmo *parent, pgoff_t first, pgoff_t pages,
  */
 struct file *vmo_file_for_vma(struct vmo *vmo, struct file *file, bool odd);
 
-/* The object behind @file, NULL if it is not one of ours. */
-struct vmo *vmo_from_file(struct file *file);
+/* file.c */
+extern const struct file_operations vmo_fops;
+extern const struct file_operations vmo_vma_fops;
+
+/* VMO_READ, VMO_WRITE: sets rw->actual, also on failure. */
+int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, bool write);
 
 /* mmap.c */
 extern const struct vmo_cow_ops vmo_mapping_ops;

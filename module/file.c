@@ -1,293 +1,81 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Objects as files: the pseudo file system, lifetimes, read and write.
+ * Objects as files: read and write, in the file form and in the strict form,
+ * seek, allocate, poll.
  *
- * Each object has an inode of its own: size, times, name. Each content has
- * another one, whose address_space all files of its objects use, so that one
- * unmap reaches every mapping. The inode of the content outlives it as long as
- * a page has its home there.
- *
- * The file system is mounted while there is a content (simple_pin_fs()); the
- * mount pins the module. The last unpin runs on our workqueue, which module
- * exit drains, so no code of ours runs after the module may go.
+ * The file form ends at the content size, which writes raise; the strict form
+ * knows the size of the object only. Both copy in one way: under the content
+ * lock, a few pages per hold, and without faulting user memory in; where that
+ * falls short, the lock is dropped and the user's page faulted in.
  */
-#include <linux/dcache.h>
+#include <linux/fadvise.h>
 #include <linux/fs.h>
-#include <linux/file.h>
+#include <linux/falloc.h>
 #include <linux/highmem.h>
-#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/pseudo_fs.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
+#include <linux/seq_file.h>
+#include <linux/splice.h>
 #include <linux/uio.h>
-#include <linux/workqueue.h>
 
 #include "doors.h"
 #include "page.h"
 
-#define VMO_FS_MAGIC	0x766d6f21	/* "vmo!" */
-
 /* Pages per hold of the content lock (D5). */
 #define COPY_PAGES	16U
 
-static struct vfsmount *vmo_mnt;
-static int vmo_mnt_count;
-static struct workqueue_struct *vmo_wq;
-
-static const struct file_operations vmo_fops;
-static const struct file_operations vmo_vma_fops;
-static struct file_system_type vmo_fs_type;
-
-/* ---- contents and their inodes ----------------------------------------- */
-
-static void mappings_free(struct work_struct *work)
+static loff_t object_size(struct vmo *vmo)
 {
-	struct vmo_mappings *maps = container_of(work, struct vmo_mappings, work);
-
-	iput(maps->inode);
-	kfree(maps);
-	simple_release_fs(&vmo_mnt, &vmo_mnt_count);
+	return (loff_t)vmo_object_pages(vmo) << PAGE_SHIFT;
 }
 
-static void mappings_release(struct vmo_home *home)
-{
-	queue_work(vmo_wq, &container_of(home, struct vmo_mappings, home)->work);
-}
+/* ---- copying ----------------------------------------------------------- */
 
-/* What a content needs of the file system. @end in keys. */
-static struct vmo_mappings *mappings_new(struct super_block *sb, pgoff_t end)
-{
-	struct vmo_mappings *maps = kzalloc(sizeof(*maps), GFP_KERNEL_ACCOUNT);
-	struct inode *inode;
-
-	if (!maps)
-		return ERR_PTR(-ENOMEM);
-	inode = alloc_anon_inode(sb);
-	if (IS_ERR(inode)) {
-		kfree(maps);
-		return ERR_CAST(inode);
-	}
-	inode->i_private = &maps->home;
-	i_size_write(inode, (loff_t)end << PAGE_SHIFT);
-	maps->inode = inode;
-	maps->home.mapping = inode->i_mapping;
-	maps->home.release = mappings_release;
-	atomic_long_set(&maps->home.users, 1);
-	address_space_init_once(&maps->odd);
-	maps->odd.host = inode;
-	maps->odd.a_ops = inode->i_mapping->a_ops;
-	INIT_WORK(&maps->work, mappings_free);
-	return maps;
-}
-
-static struct vmo_content *content_new(pgoff_t base, pgoff_t pages)
-{
-	struct vmo_content *content;
-	struct vmo_mappings *maps;
-	int err;
-
-	err = simple_pin_fs(&vmo_fs_type, &vmo_mnt, &vmo_mnt_count);
-	if (err)
-		return ERR_PTR(err);
-	maps = mappings_new(vmo_mnt->mnt_sb, base + pages);
-	if (IS_ERR(maps)) {
-		simple_release_fs(&vmo_mnt, &vmo_mnt_count);
-		return ERR_CAST(maps);
-	}
-	content = vmo_content_new(&vmo_mapping_ops, &maps->home, base, pages);
-	if (!content) {
-		vmo_home_put(&maps->home);
-		return ERR_PTR(-ENOMEM);
-	}
-	return content;
-}
-
-/* ---- objects and their inodes ------------------------------------------ */
-
-static bool is_object(struct inode *inode)
-{
-	return inode->i_fop == &vmo_fops;
-}
-
-static void vmo_evict_inode(struct inode *inode)
-{
-	clear_inode(inode);
-	if (is_object(inode))
-		vmo_object_free(inode->i_private);
-}
-
-static const struct super_operations vmo_super_ops = {
-	.statfs = simple_statfs,
-	.evict_inode = vmo_evict_inode,
-};
-
-/* The name for /proc/PID/maps and fd links goes to the end of the buffer. */
-static char *vmo_dname(struct dentry *dentry, char *buffer, int len)
-{
-	struct vmo *vmo = d_inode(dentry)->i_private;
-	char name[32];
-	int size = snprintf(name, sizeof(name), "/vmo:%llu", vmo->id) + 1;
-
-	if (size > len)
-		return ERR_PTR(-ENAMETOOLONG);
-	return memcpy(buffer + len - size, name, size);
-}
-
-static const struct dentry_operations vmo_dentry_ops = {
-	.d_dname = vmo_dname,
-};
-
-static int vmo_init_fs_context(struct fs_context *fc)
-{
-	struct pseudo_fs_context *ctx = init_pseudo(fc, VMO_FS_MAGIC);
-
-	if (!ctx)
-		return -ENOMEM;
-	ctx->ops = &vmo_super_ops;
-	ctx->dops = &vmo_dentry_ops;
-	return 0;
-}
-
-static struct file_system_type vmo_fs_type = {
-	.name = "vmo_objects",
-	.owner = THIS_MODULE,
-	.init_fs_context = vmo_init_fs_context,
-	.kill_sb = kill_anon_super,
-};
-
-/* The size of a plain object is fixed; to set what is set already is fine. */
-static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
-{
-	struct inode *inode = d_inode(dentry);
-	int err = setattr_prepare(idmap, dentry, attr);
-
-	if (err)
-		return err;
-	if (attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
-		return -EPERM;
-	setattr_copy(idmap, inode, attr);
-	return 0;
-}
-
-static const struct inode_operations vmo_inode_ops = {
-	.setattr = vmo_setattr,
-};
-
-/* Takes over @vmo, also when it fails. */
-static struct inode *object_inode(struct super_block *sb, struct vmo *vmo, loff_t size)
-{
-	struct inode *inode = alloc_anon_inode(sb);
-
-	if (IS_ERR(inode)) {
-		vmo_object_free(vmo);
-		return inode;
-	}
-	inode->i_mode = S_IFREG | 0600;
-	inode->i_op = &vmo_inode_ops;
-	inode->i_fop = &vmo_fops;
-	inode->i_private = vmo;
-	i_size_write(inode, size);
-	return inode;
-}
-
-struct vmo *vmo_from_file(struct file *file)
-{
-	return file->f_op == &vmo_fops ? file_inode(file)->i_private : NULL;
-}
-
-static int vmo_open(struct inode *inode, struct file *file)
-{
-	struct vmo *vmo = inode->i_private;
-
-	file->f_mapping = vmo->content->home->mapping;
-	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
-	return 0;
-}
-
-/* A file on @inode, whose reference it takes over on success. */
-static struct file *file_on_inode(struct inode *inode, int flags,
-				  const struct file_operations *fops)
-{
-	struct file *file;
-
-	/* alloc_file_pseudo() does not take what __fput() puts. */
-	__module_get(THIS_MODULE);
-	file = alloc_file_pseudo(inode, vmo_mnt, "vmo", flags, fops);
-	if (IS_ERR(file))
-		module_put(THIS_MODULE);
-	return file;
-}
-
-/* Takes over @content, also when it fails. */
-static struct file *file_for_content(struct vmo_content *content, struct vmo *parent,
-				     unsigned long flags, loff_t size)
-{
-	struct super_block *sb = content->home->mapping->host->i_sb;
-	struct inode *inode;
-	struct file *file;
+/**
+ * struct copy - a read or a write
+ * @vmo: of what
+ * @pos: next byte
+ * @left: bytes to go
+ * @iter: the other side
+ * @nowait: -EAGAIN instead of waiting
+ * @raise: raise the content size as far as was copied; size_lock held exclusive
+ */
+struct copy {
 	struct vmo *vmo;
+	loff_t pos;
+	size_t left;
+	struct iov_iter *iter;
+	bool nowait;
+	bool raise;
+};
 
-	vmo = vmo_object_new(content, parent, flags);
-	if (!vmo) {
-		vmo_content_put(content);
-		return ERR_PTR(-ENOMEM);
-	}
-	inode = object_inode(sb, vmo, size);
-	if (IS_ERR(inode))
-		return ERR_CAST(inode);
-	file = file_on_inode(inode, O_RDWR, &vmo_fops);
-	if (IS_ERR(file)) {
-		iput(inode);
-		return file;
-	}
-	vmo_open(inode, file);
-	return file;
-}
-
-struct file *vmo_file_create(pgoff_t pages, loff_t size)
+static int lock_content(struct copy *copy)
 {
-	struct vmo_content *content = content_new(0, pages);
+	struct vmo_cow_pages *cow = &copy->vmo->content->cow;
 
-	if (IS_ERR(content))
-		return ERR_CAST(content);
-	return file_for_content(content, NULL, 0, size);
+	if (copy->nowait)
+		return vmo_cow_trylock_shared(cow) ? 0 : -EAGAIN;
+	return vmo_cow_lock_shared(cow);
 }
 
-struct file *vmo_file_snapshot(struct vmo *parent, pgoff_t first, pgoff_t pages, loff_t size)
+static void advance(struct copy *copy, size_t done)
 {
-	struct vmo_content *content = content_new(parent->base + first, pages);
-	int err;
-
-	if (IS_ERR(content))
-		return ERR_CAST(content);
-	err = vmo_cow_snapshot(&parent->content->cow, &content->cow);
-	if (err) {
-		vmo_content_put(content);
-		return ERR_PTR(err);
-	}
-	return file_for_content(content, parent, VMO_OBJ_COW_CLONE, size);
+	copy->pos += done;
+	copy->left -= done;
 }
 
-struct file *vmo_file_for_vma(struct vmo *vmo, struct file *file, bool odd)
+static size_t chunk_of(struct copy *copy)
 {
-	struct inode *inode = file_inode(file);
-	struct file *own;
-
-	ihold(inode);
-	own = file_on_inode(inode, file->f_flags & O_ACCMODE, &vmo_vma_fops);
-	if (IS_ERR(own)) {
-		iput(inode);
-		return own;
-	}
-	own->f_mapping = odd ? &vmo_mappings(vmo->content)->odd : vmo->content->home->mapping;
-	return own;
+	return min_t(size_t, copy->left, PAGE_SIZE - offset_in_page(copy->pos));
 }
 
-/* ---- read -------------------------------------------------------------- */
+static pgoff_t key_of(struct copy *copy)
+{
+	return copy->vmo->base + (copy->pos >> PAGE_SHIFT);
+}
 
 /* Copies from one page, a hole if NULL, without faulting user memory in. */
 static size_t copy_out(struct page *page, size_t offset, size_t bytes, struct iov_iter *to)
@@ -308,77 +96,43 @@ static size_t copy_out(struct page *page, size_t offset, size_t bytes, struct io
 	return done;
 }
 
-/*
- * Copies until a page is short, in one hold of the content lock. Returns the
- * bytes, or -EINTR, -EIO.
- */
-static ssize_t read_some(struct vmo *vmo, loff_t pos, size_t bytes, struct iov_iter *to)
+/* One page, or as much of it as there is user memory for. 0, or why not. */
+static int read_page(struct copy *copy)
 {
-	struct vmo_cow_pages *cow = &vmo->content->cow;
-	unsigned int pages = COPY_PAGES;
-	size_t total = 0, chunk, done;
+	struct vmo_cow_pages *cow = &copy->vmo->content->cow;
 	struct page *page;
-	int err;
+	int err = 0;
 
-	err = vmo_cow_lock_shared(cow);
+	if (key_of(copy) >= cow->end)
+		return -ERANGE;
+	page = vmo_cow_lookup(cow, key_of(copy));
+	if (page && vmo_page_poisoned(page))
+		err = -EIO;
+	else
+		advance(copy, copy_out(page, offset_in_page(copy->pos), chunk_of(copy),
+				       copy->iter));
+	if (page)
+		put_page(page);
+	return err;
+}
+
+static int read_some(struct copy *copy)
+{
+	unsigned int pages = COPY_PAGES;
+	size_t left;
+	int err = lock_content(copy);
+
 	if (err)
 		return err;
-	while (bytes && pages--) {
-		chunk = min_t(size_t, bytes, PAGE_SIZE - offset_in_page(pos));
-		page = vmo_cow_lookup(cow, vmo->base + (pos >> PAGE_SHIFT));
-		if (page && vmo_page_poisoned(page)) {
-			put_page(page);
-			err = -EIO;
-			break;
-		}
-		done = copy_out(page, offset_in_page(pos), chunk, to);
-		if (page)
-			put_page(page);
-		total += done;
-		pos += done;
-		bytes -= done;
-		if (done < chunk)
+	while (copy->left && pages-- && !err) {
+		left = copy->left - chunk_of(copy);
+		err = read_page(copy);
+		if (copy->left != left)
 			break;
 	}
-	vmo_cow_unlock_shared(cow);
-	return total ? total : err;
+	vmo_cow_unlock_shared(&copy->vmo->content->cow);
+	return err;
 }
-
-static ssize_t vmo_read_iter(struct kiocb *iocb, struct iov_iter *to)
-{
-	struct inode *inode = file_inode(iocb->ki_filp);
-	struct vmo *vmo = inode->i_private;
-	ssize_t total = 0, done = 0;
-
-	while (iov_iter_count(to)) {
-		loff_t size = i_size_read(inode);
-		size_t bytes;
-
-		if (iocb->ki_pos >= size)
-			break;
-		bytes = min_t(loff_t, iov_iter_count(to), size - iocb->ki_pos);
-		done = read_some(vmo, iocb->ki_pos, bytes, to);
-		if (done < 0)
-			break;
-		iocb->ki_pos += done;
-		total += done;
-		bytes = min_t(size_t, bytes, PAGE_SIZE);
-		if (!done && fault_in_iov_iter_writeable(to, bytes) == bytes) {
-			done = -EFAULT;
-			break;
-		}
-		if (fatal_signal_pending(current)) {
-			done = -EINTR;
-			break;
-		}
-		cond_resched();
-	}
-	if (total)
-		file_accessed(iocb->ki_filp);
-	return total ? total : min_t(ssize_t, done, 0);
-}
-
-/* ---- write ------------------------------------------------------------- */
 
 static size_t copy_in(struct page *page, size_t offset, size_t bytes, struct iov_iter *from)
 {
@@ -393,113 +147,222 @@ static size_t copy_in(struct page *page, size_t offset, size_t bytes, struct iov
 	return done;
 }
 
-/* As read_some(); the page lock keeps the page ours while it is written. */
-static ssize_t write_some(struct vmo *vmo, loff_t pos, size_t bytes, struct iov_iter *from)
+/* The page lock keeps the page ours while it is written. -EINTR: lock not held. */
+static int write_page(struct copy *copy)
 {
-	struct vmo_cow_pages *cow = &vmo->content->cow;
-	unsigned int pages = COPY_PAGES;
-	size_t total = 0, chunk, done;
+	struct vmo_cow_pages *cow = &copy->vmo->content->cow;
 	struct page *page;
 	int err;
 
-	err = vmo_cow_lock_shared(cow);
+	err = vmo_cow_own_page(cow, key_of(copy), copy->nowait ? VMO_OWN_NOWAIT : 0, &page);
+	if (err)
+		return err == -EBUSY ? -EAGAIN : err;
+	if (vmo_page_poisoned(page))
+		err = -EIO;
+	else
+		advance(copy, copy_in(page, offset_in_page(copy->pos), chunk_of(copy),
+				      copy->iter));
+	unlock_page(page);
+	put_page(page);
+	return err;
+}
+
+static int write_some(struct copy *copy)
+{
+	unsigned int pages = COPY_PAGES;
+	size_t left;
+	int err = lock_content(copy);
+
 	if (err)
 		return err;
-	while (bytes && pages--) {
-		chunk = min_t(size_t, bytes, PAGE_SIZE - offset_in_page(pos));
-		err = vmo_cow_own_page(cow, vmo->base + (pos >> PAGE_SHIFT), 0, &page);
-		if (err == -EINTR)
-			return total ? total : err;
-		if (err)
-			break;
-		done = 0;
-		if (vmo_page_poisoned(page))
-			err = -EIO;
-		else
-			done = copy_in(page, offset_in_page(pos), chunk, from);
-		unlock_page(page);
-		put_page(page);
-		total += done;
-		pos += done;
-		bytes -= done;
-		if (done < chunk)
+	while (copy->left && pages-- && !err) {
+		left = copy->left - chunk_of(copy);
+		err = write_page(copy);
+		if (copy->left != left)
 			break;
 	}
-	vmo_cow_unlock_shared(cow);
+	if (err != -EINTR)
+		vmo_cow_unlock_shared(&copy->vmo->content->cow);
+	return err;
+}
+
+/* Makes some of a user's memory resident, where that is the other side. */
+static int fault_in(struct copy *copy, bool write)
+{
+	size_t bytes = min_t(size_t, copy->left, PAGE_SIZE), not;
+
+	if (write)
+		not = fault_in_iov_iter_readable(copy->iter, bytes);
+	else
+		not = fault_in_iov_iter_writeable(copy->iter, bytes);
+	return not == bytes ? -EFAULT : 0;
+}
+
+/* Nothing was copied. 0 if the next try may do better. */
+static int stuck(struct copy *copy, bool write)
+{
+	if (!user_backed_iter(copy->iter))
+		return -EFAULT;
+	return write ? 0 : fault_in(copy, write);
+}
+
+static void raise(struct copy *copy)
+{
+	if (copy->raise && copy->pos > i_size_read(copy->vmo->inode))
+		vmo_object_set_content_size(copy->vmo, copy->pos);
+}
+
+/* Copies all, if it can: 0. Else what is left in @copy is not, and why. */
+static int copy_all(struct copy *copy, bool write)
+{
+	size_t left;
+	int err = 0;
+
+	while (copy->left && !err) {
+		left = copy->left;
+		/* Before a write, lest a page is made for nothing. */
+		if (write)
+			err = fault_in(copy, write);
+		if (!err)
+			err = write ? write_some(copy) : read_some(copy);
+		if (left != copy->left)
+			raise(copy);
+		else if (!err)
+			err = stuck(copy, write);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	}
+	return err;
+}
+
+/* ---- the file form ----------------------------------------------------- */
+
+static ssize_t vmo_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t size = i_size_read(inode);
+	struct copy copy = {
+		.vmo = inode->i_private, .pos = iocb->ki_pos, .iter = to,
+		.nowait = iocb->ki_flags & IOCB_NOWAIT,
+	};
+	ssize_t total;
+	int err;
+
+	if (iocb->ki_pos >= size)
+		return 0;
+	copy.left = min_t(loff_t, iov_iter_count(to), size - iocb->ki_pos);
+	err = copy_all(&copy, false);
+	if (err == -ERANGE)	/* it has shrunk: that is the end of the file */
+		err = 0;
+	total = copy.pos - iocb->ki_pos;
+	iocb->ki_pos = copy.pos;
+	if (total)
+		file_accessed(iocb->ki_filp);
 	return total ? total : err;
 }
 
-/*
- * How much may be written at @pos (file form: up to the object's size), or
- * an error.
- */
-static ssize_t write_limit(struct vmo *vmo, loff_t pos, size_t bytes)
+/* Bytes from @pos on that a file may have: RLIMIT_FSIZE, the largest object. */
+static ssize_t clip_to_limits(struct vmo *vmo, loff_t pos, size_t bytes)
 {
+	loff_t end = VMO_MAX_SIZE - ((loff_t)vmo->base << PAGE_SHIFT);
 	unsigned long limit = rlimit(RLIMIT_FSIZE);
-	loff_t end = (loff_t)vmo->pages << PAGE_SHIFT;
 
-	if (limit != RLIM_INFINITY) {
-		if (pos >= limit) {
-			send_sig(SIGXFSZ, current, 0);
-			return -EFBIG;
-		}
-		end = min_t(loff_t, end, limit);
+	if (pos >= limit) {
+		send_sig(SIGXFSZ, current, 0);
+		return -EFBIG;
 	}
+	end = min_t(u64, end, limit);
 	if (pos >= end)
-		return -ENOSPC;
+		return -EFBIG;
 	return min_t(loff_t, bytes, end - pos);
 }
 
-static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from, size_t bytes)
+/* How much of a write fits, once the object has grown if it can; or an error. */
+static ssize_t write_room(struct copy *copy, size_t bytes)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
-	ssize_t total = 0, done = 0;
+	struct vmo *vmo = copy->vmo;
+	ssize_t room = clip_to_limits(vmo, copy->pos, bytes);
+	loff_t size = object_size(vmo);
+	int err;
 
-	while (bytes) {
-		/* Some of it has to be resident, or nothing would ever be copied. */
-		if (fault_in_iov_iter_readable(from, min_t(size_t, bytes, PAGE_SIZE)) ==
-		    min_t(size_t, bytes, PAGE_SIZE)) {
-			done = -EFAULT;
-			break;
-		}
-		done = write_some(inode->i_private, iocb->ki_pos, bytes, from);
-		if (done < 0)
-			break;
-		iocb->ki_pos += done;
-		total += done;
-		bytes -= done;
-		if (iocb->ki_pos > i_size_read(inode))
-			i_size_write(inode, iocb->ki_pos);
-		if (fatal_signal_pending(current)) {
-			done = -EINTR;
-			break;
-		}
-		cond_resched();
+	if (room < 0 || copy->pos + room <= size)
+		return room;
+	if (vmo->flags & VMO_OBJ_MAY_RESIZE) {
+		if (copy->nowait)
+			return -EAGAIN;
+		err = vmo_object_grow(vmo, copy->pos + room);
+		return err ? err : room;
 	}
-	return total ? total : done;
+	return copy->pos < size ? size - copy->pos : -ENOSPC;
+}
+
+static int lock_size(struct copy *copy)
+{
+	struct rw_semaphore *lock = &copy->vmo->content->size_lock;
+
+	if (copy->nowait)
+		return down_write_trylock(lock) ? 0 : -EAGAIN;
+	return down_write_killable(lock) ? -EINTR : 0;
 }
 
 static ssize_t vmo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
-	struct vmo *vmo = inode->i_private;
-	ssize_t ret;
+	struct copy copy = {
+		.vmo = inode->i_private, .pos = iocb->ki_pos, .iter = from,
+		.nowait = iocb->ki_flags & IOCB_NOWAIT, .raise = true,
+	};
+	ssize_t room, total = 0;
+	int err;
 
 	if (!iov_iter_count(from))
 		return 0;
-	if (down_write_killable(&inode->i_rwsem))
-		return -EINTR;
+	err = lock_size(&copy);
+	if (err)
+		return err;
 	if (iocb->ki_flags & IOCB_APPEND)
-		iocb->ki_pos = i_size_read(inode);
-	ret = write_limit(vmo, iocb->ki_pos, iov_iter_count(from));
-	if (ret > 0) {
-		int err = file_update_time(file);
-
-		ret = err ? err : write_locked(iocb, from, ret);
+		copy.pos = i_size_read(inode);
+	room = write_room(&copy, iov_iter_count(from));
+	err = room < 0 ? room : file_update_time(file);
+	if (!err) {
+		copy.left = room;
+		err = copy_all(&copy, true);
+		total = room - copy.left;
+		iocb->ki_pos = copy.pos;
 	}
-	inode_unlock(inode);
-	return ret;
+	up_write(&copy.vmo->content->size_lock);
+	return total ? total : err;
+}
+
+/* ---- the strict form --------------------------------------------------- */
+
+int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, bool write)
+{
+	struct vmo *vmo = vmo_from_file(file);
+	u64 size = object_size(vmo), end;
+	struct copy copy = { .vmo = vmo, .pos = rw->offset, .iter = iter };
+	int err = 0;
+
+	copy.left = iov_iter_count(iter);
+	if (check_add_overflow(rw->offset, (u64)copy.left, &end))
+		return -ERANGE;
+	if (end > size) {
+		if (!(rw->flags & VMO_RW_TRIM))
+			return -ERANGE;
+		copy.left = rw->offset < size ? size - rw->offset : 0;
+	}
+	if (!copy.left)
+		return 0;
+	if (write)
+		err = file_update_time(file);
+	else
+		file_accessed(file);
+	if (!err)
+		err = copy_all(&copy, write);
+	rw->actual = copy.pos - rw->offset;
+	return err;
 }
 
 /* ---- seek -------------------------------------------------------------- */
@@ -534,32 +397,137 @@ static loff_t vmo_llseek(struct file *file, loff_t offset, int whence)
 					i_size_read(inode));
 }
 
-static const struct file_operations vmo_fops = {
+/* ---- allocate ---------------------------------------------------------- */
+
+/* Pages behind the end there can only be where the object can grow. */
+static int grow_to(struct vmo *vmo, loff_t end)
+{
+	int err = vmo_object_grow(vmo, end);
+
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return -ENOSPC;
+	case -ERANGE:
+	case -EINVAL:
+		return -EFBIG;
+	}
+	return err;
+}
+
+static int allocate_locked(struct vmo *vmo, int mode, loff_t offset, loff_t end)
+{
+	bool raise = !(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(vmo->inode);
+	int err = 0;
+
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		end = min(end, object_size(vmo));
+		return end > offset ? vmo_object_zero(vmo, offset, end - offset) : 0;
+	}
+	if (raise)
+		err = inode_newsize_ok(vmo->inode, end);
+	if (!err)
+		err = grow_to(vmo, end);
+	if (err)
+		return err;
+	if (mode & FALLOC_FL_ZERO_RANGE)
+		err = vmo_object_zero(vmo, offset, end - offset);
+	else
+		err = vmo_object_commit(vmo, offset, end - offset);
+	if (!err && raise)
+		vmo_object_set_content_size(vmo, end);
+	return err;
+}
+
+static long vmo_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
+{
+	struct vmo *vmo = file_inode(file)->i_private;
+	int err;
+
+	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+	case 0:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_PUNCH_HOLE:	/* only with KEEP_SIZE, says the core */
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (down_write_killable(&vmo->content->size_lock))
+		return -EINTR;
+	err = allocate_locked(vmo, mode, offset, offset + length);
+	if (!err)
+		err = file_modified(file);
+	up_write(&vmo->content->size_lock);
+	return err;
+}
+
+/* MADV_REMOVE comes this way: the offsets of such a file are keys. */
+static long vma_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
+{
+	struct vmo *vmo = file_inode(file)->i_private;
+	loff_t base = (loff_t)vmo->base << PAGE_SHIFT;
+
+	if (offset < base)
+		return -EINVAL;
+	return vmo_fallocate(file, mode, offset - base, length);
+}
+
+/* All memory is resident and none is read ahead: advice is taken, and does nothing. */
+static int vmo_fadvise(struct file *file, loff_t offset, loff_t length, int advice)
+{
+	return length < 0 || advice < POSIX_FADV_NORMAL || advice > POSIX_FADV_NOREUSE ?
+	       -EINVAL : 0;
+}
+
+/* ---- looking ----------------------------------------------------------- */
+
+/* H3: EPOLLPRI is set while there are no children. */
+static __poll_t vmo_poll(struct file *file, poll_table *wait)
+{
+	struct vmo *vmo = file_inode(file)->i_private;
+
+	poll_wait(file, &vmo->childless, wait);
+	return DEFAULT_POLLMASK | (READ_ONCE(vmo->nr_children) ? 0 : EPOLLPRI);
+}
+
+static void vmo_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct vmo *vmo = file_inode(file)->i_private;
+	char name[VMO_NAME_ESCAPED];
+	struct vmo_family family;
+
+	vmo_object_family(vmo, &family);
+	vmo_name_escaped(vmo, name);
+	seq_printf(m, "vmo-id:\t%llu\n", vmo->id);
+	seq_printf(m, "vmo-parent:\t%llu\n", family.parent_id);
+	seq_printf(m, "vmo-children:\t%lu\n", family.children);
+	seq_printf(m, "vmo-size:\t%llu\n", object_size(vmo));
+	seq_printf(m, "vmo-pins:\t%llu\n", (u64)atomic64_read(&vmo->content->cow.pins));
+	seq_printf(m, "vmo-name:\t%s\n", name);
+}
+
+const struct file_operations vmo_fops = {
 	.owner = THIS_MODULE,
 	.open = vmo_open,
 	.llseek = vmo_llseek,
 	.read_iter = vmo_read_iter,
 	.write_iter = vmo_write_iter,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
 	.mmap = vmo_mmap,
 	.fsync = noop_fsync,
+	.fallocate = vmo_fallocate,
+	.fadvise = vmo_fadvise,
+	.poll = vmo_poll,
+	.show_fdinfo = vmo_show_fdinfo,
 	.unlocked_ioctl = vmo_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
 /* What a mapping holds; no descriptor ever refers to it. */
-static const struct file_operations vmo_vma_fops = {
+const struct file_operations vmo_vma_fops = {
 	.owner = THIS_MODULE,
 	.fsync = noop_fsync,
+	.fallocate = vma_fallocate,
+	.fadvise = vmo_fadvise,
 };
-
-int vmo_file_init(void)
-{
-	vmo_wq = alloc_workqueue("vmo", WQ_UNBOUND, 0);
-	return vmo_wq ? 0 : -ENOMEM;
-}
-
-/* No file is left: each pins the module. A last iput may be under way. */
-void vmo_file_exit(void)
-{
-	destroy_workqueue(vmo_wq);
-}

@@ -7,7 +7,9 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/overflow.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 #include <linux/vmo.h>
 
 #include "doors.h"
@@ -18,6 +20,12 @@ union cmd_buffer {
 	struct vmo_clone clone;
 	struct vmo_op_range op_range;
 	struct vmo_info info;
+	struct vmo_slice slice;
+	struct vmo_reference reference;
+	struct vmo_resize resize;
+	struct vmo_pin pin;
+	struct vmo_name name;
+	struct vmo_rw rw;
 };
 
 /**
@@ -40,6 +48,7 @@ struct vmo_ucmd {
  * @min_size: of its first version
  * @fd: offset of the descriptor in it for commands that make one, else -1
  * @mode: FMODE_* bits that the descriptor needs (EACCES)
+ * @always: answer even if the handler fails
  * @execute: the handler
  */
 struct vmo_cmd {
@@ -47,6 +56,7 @@ struct vmo_cmd {
 	unsigned int min_size;
 	int fd;
 	fmode_t mode;
+	bool always;
 	int (*execute)(struct vmo_ucmd *ucmd);
 };
 
@@ -57,17 +67,9 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 	memset(probe, 0, sizeof(*probe));
 	probe->abi = VMO_ABI_VERSION;
 	probe->page_size = PAGE_SIZE;
-	probe->features = VMO_FEATURE_SNAPSHOT;
-	probe->max_size = (u64)VMO_MAX_PAGES << PAGE_SHIFT;
-	return 0;
-}
-
-/* Bytes to pages, rounded up. -ERANGE if no object can be so large. */
-static int size_to_pages(u64 size, pgoff_t *pages)
-{
-	if (size > (u64)VMO_MAX_PAGES << PAGE_SHIFT)
-		return -ERANGE;
-	*pages = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+	probe->features = VMO_FEATURE_SNAPSHOT | VMO_FEATURE_SLICE | VMO_FEATURE_REFERENCE |
+			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC;
+	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
 
@@ -82,76 +84,261 @@ static int answer_file(struct vmo_ucmd *ucmd, struct file *file)
 static int cmd_create(struct vmo_ucmd *ucmd)
 {
 	struct vmo_create *create = &ucmd->arg->create;
-	pgoff_t pages;
+	struct vmo_spec spec = { .size = create->size, .name = create->name };
 	int err;
 
-	if (create->flags)
+	if (create->flags & ~(VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC) ||
+	    !vmo_name_valid(create->name))
 		return -EINVAL;
-	err = size_to_pages(create->size, &pages);
+	err = vmo_size_to_pages(create->size, &spec.pages);
 	if (err)
 		return err;
-	return answer_file(ucmd, vmo_file_create(pages, create->size));
+	if (create->flags & VMO_CREATE_RESIZABLE)
+		spec.flags |= VMO_OBJ_MAY_RESIZE;
+	if (create->flags & VMO_CREATE_EXEC)
+		spec.flags |= VMO_OBJ_EXEC;
+	return answer_file(ucmd, vmo_file_create(&spec));
+}
+
+/* ---- children ---------------------------------------------------------- */
+
+/* K2: the end of a window, counted from the first ancestor, must not wrap. */
+static int check_window(struct vmo *vmo, u64 offset, pgoff_t pages)
+{
+	u64 end;
+
+	if (check_add_overflow(offset, (u64)vmo->base << PAGE_SHIFT, &end) ||
+	    check_add_overflow(end, (u64)pages << PAGE_SHIFT, &end))
+		return -EINVAL;
+	return end > VMO_MAX_SIZE ? -ERANGE : 0;
 }
 
 static int cmd_clone(struct vmo_ucmd *ucmd)
 {
 	struct vmo_clone *clone = &ucmd->arg->clone;
-	pgoff_t pages, first;
-	u64 end;
+	struct vmo_spec spec = {
+		.parent = ucmd->vmo, .first = clone->offset >> PAGE_SHIFT, .size = clone->size,
+		.flags = VMO_OBJ_COW_CLONE,
+	};
 	int err;
 
-	if (clone->flags != VMO_CLONE_SNAPSHOT || !PAGE_ALIGNED(clone->offset))
+	if (clone->flags & ~(VMO_CLONE_SNAPSHOT | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |
+			     VMO_CLONE_COPY_PINNED) ||
+	    !(clone->flags & VMO_CLONE_SNAPSHOT) ||
+	    (clone->flags & VMO_CLONE_NO_WRITE && clone->flags & VMO_CLONE_RESIZABLE) ||
+	    !PAGE_ALIGNED(clone->offset))
 		return -EINVAL;
-	err = size_to_pages(clone->size, &pages);
+	err = vmo_size_to_pages(clone->size, &spec.pages);
+	if (!err)
+		err = check_window(ucmd->vmo, clone->offset, spec.pages);
 	if (err)
 		return err;
-	/* K2: the end of the window, counted from the root, must not wrap. */
-	if (check_add_overflow(clone->offset, (u64)ucmd->vmo->base << PAGE_SHIFT, &end) ||
-	    check_add_overflow(end, (u64)pages << PAGE_SHIFT, &end))
-		return -EINVAL;
-	if (end > (u64)VMO_MAX_PAGES << PAGE_SHIFT)
-		return -ERANGE;
-	first = clone->offset >> PAGE_SHIFT;
-	return answer_file(ucmd, vmo_file_snapshot(ucmd->vmo, first, pages, clone->size));
+	if (clone->flags & VMO_CLONE_NO_WRITE)
+		spec.flags |= VMO_OBJ_NO_WRITE | (ucmd->vmo->flags & VMO_OBJ_EXEC);
+	if (clone->flags & VMO_CLONE_RESIZABLE)
+		spec.flags |= VMO_OBJ_MAY_RESIZE;
+	return answer_file(ucmd, vmo_file_snapshot(&spec,
+						   clone->flags & VMO_CLONE_COPY_PINNED));
 }
 
-static int op_commit(struct vmo *vmo, u64 offset, u64 length)
+/* R2: a child that shares memory may be written if the descriptor may. */
+static unsigned long shared_flags(struct vmo_ucmd *ucmd, bool no_write)
 {
-	pgoff_t first = offset >> PAGE_SHIFT;
-	pgoff_t last = (offset + length - 1) >> PAGE_SHIFT;
+	unsigned long flags = ucmd->vmo->flags & VMO_OBJ_EXEC;
 
-	return vmo_cow_commit(&vmo->content->cow, vmo->base + first, vmo->base + last);
+	if (no_write || !(ucmd->file->f_mode & FMODE_WRITE))
+		flags |= VMO_OBJ_NO_WRITE;
+	return flags;
 }
 
+static int cmd_slice(struct vmo_ucmd *ucmd)
+{
+	struct vmo_slice *slice = &ucmd->arg->slice;
+	struct vmo *vmo = ucmd->vmo;
+	struct vmo_spec spec = {
+		.parent = vmo, .first = slice->offset >> PAGE_SHIFT, .size = slice->size,
+		.flags = VMO_OBJ_SLICE | shared_flags(ucmd, slice->flags & VMO_SLICE_NO_WRITE),
+	};
+	int err;
+
+	/* L1 has this order. */
+	if (slice->flags & ~VMO_SLICE_NO_WRITE || !PAGE_ALIGNED(slice->offset))
+		return -EINVAL;
+	err = vmo_size_to_pages(slice->size, &spec.pages);
+	if (err)
+		return err;
+	if (spec.first > vmo_object_pages(vmo) ||
+	    spec.pages > vmo_object_pages(vmo) - spec.first)
+		return -EINVAL;
+	if (vmo->content->flags & VMO_CONTENT_RESIZABLE)
+		return -EOPNOTSUPP;
+	return answer_file(ucmd, vmo_file_share(&spec));
+}
+
+static int cmd_reference(struct vmo_ucmd *ucmd)
+{
+	struct vmo_reference *reference = &ucmd->arg->reference;
+	bool resizable = reference->flags & VMO_REFERENCE_RESIZABLE;
+	bool no_write = reference->flags & VMO_REFERENCE_NO_WRITE;
+	struct vmo *vmo = ucmd->vmo;
+	struct vmo_spec spec = {
+		.parent = vmo, .pages = vmo->pages,
+		.flags = VMO_OBJ_REFERENCE | (vmo->flags & VMO_OBJ_SLICE) |
+			 shared_flags(ucmd, no_write),
+	};
+
+	if (reference->flags & ~(VMO_REFERENCE_NO_WRITE | VMO_REFERENCE_RESIZABLE) ||
+	    (no_write && resizable) || reference->offset || reference->size)
+		return -EINVAL;
+	if (resizable) {
+		if (!(vmo->content->flags & VMO_CONTENT_RESIZABLE))
+			return -EOPNOTSUPP;
+		if (!(vmo->flags & VMO_OBJ_MAY_RESIZE) || spec.flags & VMO_OBJ_NO_WRITE)
+			return -EACCES;
+		spec.flags |= VMO_OBJ_MAY_RESIZE;
+	}
+	return answer_file(ucmd, vmo_file_share(&spec));
+}
+
+/* ---- size, range, pin -------------------------------------------------- */
+
+static int cmd_resize(struct vmo_ucmd *ucmd)
+{
+	struct vmo_resize *resize = &ucmd->arg->resize;
+	int err;
+
+	if (resize->flags || resize->reserved)
+		return -EINVAL;
+	err = vmo_object_resize(ucmd->vmo, resize->size);
+	return err ? err : file_modified(ucmd->file);
+}
+
+/* T6 has this order: a clone is refused before the alignment is looked at. */
 static int op_decommit(struct vmo *vmo, u64 offset, u64 length)
 {
-	pgoff_t first = offset >> PAGE_SHIFT;
+	pgoff_t first = vmo->base + (offset >> PAGE_SHIFT);
 
-	/* T6 has this order: a clone is refused before the alignment is looked at. */
-	if (vmo->flags & VMO_OBJ_COW_CLONE)
+	if (!vmo_object_has(vmo, offset, length))
+		return -ERANGE;
+	if (!length)
+		return 0;
+	if (vmo->content->flags & VMO_CONTENT_CLONE)
 		return -EOPNOTSUPP;
 	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(length))
 		return -EINVAL;
-	return vmo_cow_remove(&vmo->content->cow, vmo->base + first,
-			      vmo->base + first + (length >> PAGE_SHIFT) - 1);
+	return vmo_cow_remove(&vmo->content->cow, first, first + (length >> PAGE_SHIFT) - 1);
 }
 
 static int cmd_op_range(struct vmo_ucmd *ucmd)
 {
 	struct vmo_op_range *range = &ucmd->arg->op_range;
-	u64 size = (u64)ucmd->vmo->pages << PAGE_SHIFT, end;
+	int err;
 
 	if (range->flags)
 		return -EINVAL;
-	if (range->op != VMO_OP_COMMIT && range->op != VMO_OP_DECOMMIT)
+	switch (range->op) {
+	case VMO_OP_COMMIT:
+		return vmo_object_commit(ucmd->vmo, range->offset, range->length);
+	case VMO_OP_DECOMMIT:
+		err = op_decommit(ucmd->vmo, range->offset, range->length);
+		break;
+	case VMO_OP_ZERO:
+		err = vmo_object_zero(ucmd->vmo, range->offset, range->length);
+		break;
+	default:
 		return -EINVAL;
-	if (check_add_overflow(range->offset, range->length, &end) || end > size)
+	}
+	return err || !range->length ? err : file_modified(ucmd->file);
+}
+
+static int cmd_pin(struct vmo_ucmd *ucmd)
+{
+	struct vmo_pin *pin = &ucmd->arg->pin;
+	fmode_t mode = 0;
+
+	if (!pin->flags || pin->flags & ~(VMO_PIN_READ | VMO_PIN_WRITE))
+		return -EINVAL;
+	if (pin->flags & VMO_PIN_READ)
+		mode |= FMODE_READ;
+	if (pin->flags & VMO_PIN_WRITE)
+		mode |= FMODE_WRITE;
+	if ((ucmd->file->f_mode & mode) != mode)
+		return -EACCES;
+	if (!pin->length || !PAGE_ALIGNED(pin->offset) || !PAGE_ALIGNED(pin->length))
+		return -EINVAL;
+	if (!vmo_object_has(ucmd->vmo, pin->offset, pin->length))
 		return -ERANGE;
-	if (!range->length)
-		return 0;
-	if (range->op == VMO_OP_COMMIT)
-		return op_commit(ucmd->vmo, range->offset, range->length);
-	return op_decommit(ucmd->vmo, range->offset, range->length);
+	return answer_file(ucmd, vmo_file_pin(ucmd->vmo, pin->offset, pin->length));
+}
+
+/* ---- content ----------------------------------------------------------- */
+
+static int do_rw(struct vmo_ucmd *ucmd, bool write)
+{
+	struct iovec fast[UIO_FASTIOV], *iov = fast;
+	struct vmo_rw *rw = &ucmd->arg->rw;
+	struct iov_iter iter;
+	ssize_t ret;
+
+	rw->actual = 0;
+	if (rw->flags & ~VMO_RW_TRIM || rw->iov_count > UIO_MAXIOV)
+		return -EINVAL;
+	ret = import_iovec(write ? WRITE : READ, u64_to_user_ptr(rw->iov), rw->iov_count,
+			   ARRAY_SIZE(fast), &iov, &iter);
+	if (ret < 0)
+		return ret;
+	ret = vmo_rw_strict(ucmd->file, &iter, rw, write);
+	kfree(iov);
+	return ret;
+}
+
+static int cmd_read(struct vmo_ucmd *ucmd)
+{
+	return do_rw(ucmd, false);
+}
+
+static int cmd_write(struct vmo_ucmd *ucmd)
+{
+	return do_rw(ucmd, true);
+}
+
+static int cmd_name(struct vmo_ucmd *ucmd)
+{
+	struct vmo_name *name = &ucmd->arg->name;
+
+	if (name->flags & ~VMO_NAME_SET || name->reserved)
+		return -EINVAL;
+	if (name->flags & VMO_NAME_SET) {
+		if (!(ucmd->file->f_mode & FMODE_WRITE))
+			return -EACCES;
+		return vmo_object_set_name(ucmd->vmo, name->name);
+	}
+	vmo_object_name(ucmd->vmo, name->name);
+	return 0;
+}
+
+static u64 info_flags(struct vmo *vmo)
+{
+	u64 flags = 0;
+
+	if (vmo->flags & VMO_OBJ_COW_CLONE)
+		flags |= VMO_INFO_COW_CLONE;
+	if (vmo->content->flags & VMO_CONTENT_RESIZABLE)
+		flags |= VMO_INFO_RESIZABLE;
+	if (vmo->flags & VMO_OBJ_MAY_RESIZE)
+		flags |= VMO_INFO_MAY_RESIZE;
+	if (vmo->flags & VMO_OBJ_REFERENCE)
+		flags |= VMO_INFO_REFERENCE;
+	else if (vmo->flags & VMO_OBJ_SLICE)
+		flags |= VMO_INFO_SLICE;
+	if (vmo->flags & VMO_OBJ_NO_WRITE)
+		flags |= VMO_INFO_NO_WRITE;
+	/* H6 */
+	if (vmo->flags & VMO_OBJ_COW_CLONE && vmo->flags & VMO_OBJ_NO_WRITE)
+		flags |= VMO_INFO_IMMUTABLE;
+	if (vmo->flags & VMO_OBJ_EXEC)
+		flags |= VMO_INFO_EXEC;
+	return flags;
 }
 
 static int cmd_info(struct vmo_ucmd *ucmd)
@@ -160,18 +347,20 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	struct vmo *vmo = ucmd->vmo;
 	struct vmo_family family;
 	struct vmo_usage usage = { };
+	pgoff_t pages = vmo_object_pages(vmo);
 	int err = 0;
 
-	if (vmo->pages)
-		err = vmo_cow_usage(&vmo->content->cow, vmo->base,
-				    vmo->base + vmo->pages - 1, &usage);
+	/* L5, F5: what is not charged to it, it does not have. */
+	if (pages && !(vmo->flags & (VMO_OBJ_SLICE | VMO_OBJ_REFERENCE)))
+		err = vmo_cow_usage(&vmo->content->cow, vmo->base, vmo->base + pages - 1,
+				    &usage);
 	if (err)
 		return err;
 	vmo_object_family(vmo, &family);
 	memset(info, 0, sizeof(*info));
 	info->id = vmo->id;
 	info->parent_id = family.parent_id;
-	info->size = (u64)vmo->pages << PAGE_SHIFT;
+	info->size = (u64)pages << PAGE_SHIFT;
 	info->content_size = i_size_read(file_inode(ucmd->file));
 	info->committed_bytes = usage.pages << PAGE_SHIFT;
 	info->private_bytes = usage.private << PAGE_SHIFT;
@@ -180,31 +369,46 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	info->metadata_bytes = usage.inners * sizeof(struct vmo_inner) +
 			 usage.leaves * sizeof(struct vmo_leaf);
 	info->children = family.children;
-	if (vmo->flags & VMO_OBJ_COW_CLONE)
-		info->flags |= VMO_INFO_COW_CLONE;
+	info->flags = info_flags(vmo);
+	info->pinned_bytes = (u64)atomic64_read(&vmo->content->cow.pins) << PAGE_SHIFT;
+	vmo_object_name(vmo, info->name);
 	return 0;
 }
 
-#define CMD(_cmd, _struct, _last, _fd, _mode, _execute)			\
+#define CMD(_cmd, _struct, _last, _fd, _mode, _always, _execute)	\
 	[_IOC_NR(_cmd)] = {						\
 		.size = sizeof(struct _struct) +			\
 			BUILD_BUG_ON_ZERO(sizeof(struct _struct) > sizeof(union cmd_buffer)), \
 		.min_size = offsetofend(struct _struct, _last),		\
 		.fd = _fd,						\
 		.mode = _mode,						\
+		.always = _always,					\
 		.execute = _execute,					\
 	}
 
+/* A command that answers with what it was given or found out. */
+#define CMD_PLAIN(_cmd, _struct, _last, _mode, _execute)		\
+	CMD(_cmd, _struct, _last, -1, _mode, false, _execute)
+/* A command that makes a file. */
+#define CMD_MAKE(_cmd, _struct, _mode, _execute)			\
+	CMD(_cmd, _struct, fd, offsetof(struct _struct, fd), _mode, false, _execute)
+
 static const struct vmo_cmd dev_cmds[] = {
-	CMD(VMO_PROBE, vmo_probe, max_size, -1, 0, cmd_probe),
-	CMD(VMO_CREATE, vmo_create, fd, offsetof(struct vmo_create, fd), FMODE_WRITE,
-	    cmd_create),
+	CMD_PLAIN(VMO_PROBE, vmo_probe, max_size, 0, cmd_probe),
+	CMD_MAKE(VMO_CREATE, vmo_create, FMODE_WRITE, cmd_create),
 };
 
 static const struct vmo_cmd object_cmds[] = {
-	CMD(VMO_CLONE, vmo_clone, fd, offsetof(struct vmo_clone, fd), FMODE_READ, cmd_clone),
-	CMD(VMO_OP_RANGE, vmo_op_range, length, -1, FMODE_WRITE, cmd_op_range),
-	CMD(VMO_INFO, vmo_info, flags, -1, 0, cmd_info),
+	CMD_MAKE(VMO_CLONE, vmo_clone, FMODE_READ, cmd_clone),
+	CMD_MAKE(VMO_SLICE, vmo_slice, FMODE_READ, cmd_slice),
+	CMD_MAKE(VMO_REFERENCE, vmo_reference, FMODE_READ, cmd_reference),
+	CMD_MAKE(VMO_PIN, vmo_pin, 0, cmd_pin),
+	CMD_PLAIN(VMO_OP_RANGE, vmo_op_range, length, FMODE_WRITE, cmd_op_range),
+	CMD_PLAIN(VMO_INFO, vmo_info, flags, 0, cmd_info),
+	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, FMODE_WRITE, cmd_resize),
+	CMD_PLAIN(VMO_NAME, vmo_name, name, 0, cmd_name),
+	CMD(VMO_READ, vmo_rw, actual, -1, FMODE_READ, true, cmd_read),
+	CMD(VMO_WRITE, vmo_rw, actual, -1, FMODE_WRITE, true, cmd_write),
 };
 
 /* Copies the answer out and, last of all, gives a new file its descriptor. */
@@ -254,9 +458,9 @@ static long dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, u
 	if ((file->f_mode & cmd->mode) != cmd->mode)
 		return -EACCES;
 	err = cmd->execute(&ucmd);
-	if (err)
+	if (err && !cmd->always)
 		return err;
-	return respond(cmd, &ucmd, uptr, usize);
+	return respond(cmd, &ucmd, uptr, usize) ?: err;
 }
 
 long vmo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -23,7 +23,7 @@ static int __init vmo_init(void)
 	ret = vmo_pages_init();
 	if (ret)
 		return ret;
-	ret = vmo_file_init();
+	ret = vmo_inodes_init();
 	if (ret)
 		goto err_pages;
 	vmo_debugfs_init();
@@ -34,7 +34,7 @@ static int __init vmo_init(void)
 
 err_file:
 	vmo_debugfs_exit();
-	vmo_file_exit();
+	vmo_inodes_exit();
 err_pages:
 	vmo_pages_exit();
 	return ret;
@@ -44,7 +44,7 @@ static void __exit vmo_exit(void)
 {
 	misc_deregister(&vmo_dev);
 	vmo_debugfs_exit();
-	vmo_file_exit();
+	vmo_inodes_exit();
 	vmo_pages_exit();
 }
 

@@ -133,12 +133,12 @@ static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 {
 	bool write = vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED;
 	struct vmo_cow_pages *cow = &vmo->content->cow;
-	pgoff_t end = min(vmo->base + vmo->pages, cow->end);
+	pgoff_t end = min(vmo->base + vmo_object_pages(vmo), cow->end);
 
 	if (vmf->pgoff < vmo->base || vmf->pgoff >= end)
 		return -ERANGE;
 	if (write)
-		return vmo_cow_own_page(cow, vmf->pgoff, 0, page);
+		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_FAULT, page);
 	if (!(vmf->flags & FAULT_FLAG_WRITE))
 		map_around(vmf, cow, end);
 	*page = vmo_cow_read_page(cow, vmf->pgoff);
@@ -190,7 +190,8 @@ static vm_fault_t vmo_page_mkwrite(struct vm_fault *vmf)
 	err = vmo_cow_lock_shared(cow);
 	if (err)
 		return fault_error(err);
-	err = vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_WRITABLE | VMO_OWN_REFERENCED, &page);
+	err = vmo_cow_own_page(cow, vmf->pgoff,
+			       VMO_OWN_WRITABLE | VMO_OWN_REFERENCED | VMO_OWN_FAULT, &page);
 	if (err == -EINTR)
 		return fault_error(err);
 	if (!err)
@@ -233,6 +234,11 @@ int vmo_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_pgoff > VMO_MAX_PAGES - vmo->base ||
 	    vma_pages(vma) > VMO_MAX_PAGES - vmo->base - vma->vm_pgoff)
 		return -EOVERFLOW;
+	if (!(vmo->flags & VMO_OBJ_EXEC)) {
+		if (vma->vm_flags & VM_EXEC)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYEXEC);
+	}
 	if (odd || vmo->base) {
 		own = vmo_file_for_vma(vmo, file, odd);
 		if (IS_ERR(own))

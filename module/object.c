@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/ctype.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/overflow.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "object.h"
@@ -22,8 +26,10 @@ long vmo_contents_count(void)
 	return atomic_long_read(&nr_contents);
 }
 
+/* ---- contents ---------------------------------------------------------- */
+
 struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_home *home,
-				    pgoff_t base, pgoff_t pages)
+				    pgoff_t base, pgoff_t pages, unsigned long flags)
 {
 	struct vmo_content *content = kzalloc(sizeof(*content), GFP_KERNEL_ACCOUNT);
 
@@ -32,7 +38,16 @@ struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_ho
 	vmo_cow_init(&content->cow, ops, base, base + pages);
 	refcount_set(&content->refs, 1);
 	content->home = home;
+	content->flags = flags;
+	init_rwsem(&content->size_lock);
+	spin_lock_init(&content->rings_lock);
 	atomic_long_inc(&nr_contents);
+	return content;
+}
+
+struct vmo_content *vmo_content_get(struct vmo_content *content)
+{
+	refcount_inc(&content->refs);
 	return content;
 }
 
@@ -46,29 +61,63 @@ void vmo_content_put(struct vmo_content *content)
 	atomic_long_dec(&nr_contents);
 }
 
-struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent,
-			   unsigned long flags)
+/* ---- objects ----------------------------------------------------------- */
+
+static void enter_family(struct vmo *vmo, struct vmo *parent)
+{
+	vmo_object_name(parent, vmo->name);	/* H5 */
+	mutex_lock(&family_lock);
+	vmo->parent = parent;
+	list_add_tail(&vmo->sibling, &parent->children);
+	WRITE_ONCE(parent->nr_children, parent->nr_children + 1);
+	mutex_unlock(&family_lock);
+}
+
+struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgoff_t base,
+			   pgoff_t pages, unsigned long flags)
 {
 	struct vmo *vmo = kzalloc(sizeof(*vmo), GFP_KERNEL_ACCOUNT);
 
 	if (!vmo)
 		return NULL;
 	vmo->content = content;
-	vmo->base = content->cow.base;
-	vmo->pages = content->cow.end - content->cow.base;
+	vmo->base = base;
+	vmo->pages = pages;
 	vmo->id = atomic64_inc_return(&last_id);
 	vmo->flags = flags;
+	INIT_LIST_HEAD(&vmo->same);
 	INIT_LIST_HEAD(&vmo->children);
 	INIT_LIST_HEAD(&vmo->sibling);
+	init_waitqueue_head(&vmo->childless);
+	spin_lock_init(&vmo->name_lock);
 	atomic_long_inc(&nr_objects);
-	if (!parent)
-		return vmo;
-	mutex_lock(&family_lock);
-	vmo->parent = parent;
-	list_add_tail(&vmo->sibling, &parent->children);
-	parent->nr_children++;
-	mutex_unlock(&family_lock);
+	if (parent)
+		enter_family(vmo, parent);
 	return vmo;
+}
+
+void vmo_object_join(struct vmo *vmo, struct inode *inode, loff_t size, struct vmo *like)
+{
+	struct vmo_content *content = vmo->content;
+
+	vmo->inode = inode;
+	spin_lock(&content->rings_lock);
+	if (like) {
+		size = i_size_read(like->inode);
+		list_add(&vmo->same, &like->same);
+	}
+	i_size_write(inode, size);
+	spin_unlock(&content->rings_lock);
+}
+
+static void leave_content(struct vmo *vmo)
+{
+	struct vmo_content *content = vmo->content;
+
+	spin_lock(&content->rings_lock);
+	list_del_init(&vmo->same);
+	spin_unlock(&content->rings_lock);
+	vmo_content_put(content);
 }
 
 /* The children go to the parent (H4); the pages know nothing of it. */
@@ -83,7 +132,9 @@ static void leave_family(struct vmo *vmo)
 	if (parent) {
 		list_splice(&vmo->children, &vmo->sibling);
 		list_del(&vmo->sibling);
-		parent->nr_children += vmo->nr_children - 1;
+		WRITE_ONCE(parent->nr_children, parent->nr_children + vmo->nr_children - 1);
+		if (!parent->nr_children)
+			wake_up_interruptible_poll(&parent->childless, EPOLLPRI);
 	} else {
 		while (!list_empty(&vmo->children))
 			list_del_init(vmo->children.next);
@@ -94,7 +145,7 @@ static void leave_family(struct vmo *vmo)
 void vmo_object_free(struct vmo *vmo)
 {
 	leave_family(vmo);
-	vmo_content_put(vmo->content);
+	leave_content(vmo);
 	kfree(vmo);
 	atomic_long_dec(&nr_objects);
 }
@@ -105,4 +156,196 @@ void vmo_object_family(struct vmo *vmo, struct vmo_family *family)
 	family->parent_id = vmo->parent ? vmo->parent->id : 0;
 	family->children = vmo->nr_children;
 	mutex_unlock(&family_lock);
+}
+
+bool vmo_name_valid(const char *name)
+{
+	size_t length = strnlen(name, VMO_NAME_SIZE), i;
+
+	if (length == VMO_NAME_SIZE || memchr_inv(name + length, 0, VMO_NAME_SIZE - length))
+		return false;
+	for (i = 0; i < length; i++)
+		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+			return false;
+	return true;
+}
+
+int vmo_object_set_name(struct vmo *vmo, const char *name)
+{
+	if (!vmo_name_valid(name))
+		return -EINVAL;
+	spin_lock(&vmo->name_lock);
+	memcpy(vmo->name, name, VMO_NAME_SIZE);
+	spin_unlock(&vmo->name_lock);
+	return 0;
+}
+
+void vmo_object_name(struct vmo *vmo, char *name)
+{
+	spin_lock(&vmo->name_lock);
+	memcpy(name, vmo->name, VMO_NAME_SIZE);
+	spin_unlock(&vmo->name_lock);
+}
+
+/* ---- sizes ------------------------------------------------------------- */
+
+pgoff_t vmo_object_pages(struct vmo *vmo)
+{
+	if (vmo->flags & VMO_OBJ_SLICE)
+		return vmo->pages;
+	return READ_ONCE(vmo->content->cow.end) - vmo->base;
+}
+
+int vmo_size_to_pages(u64 size, pgoff_t *pages)
+{
+	if (size > VMO_MAX_SIZE)
+		return -ERANGE;
+	*pages = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+	return 0;
+}
+
+void vmo_object_set_content_size(struct vmo *vmo, loff_t size)
+{
+	struct vmo_content *content = vmo->content;
+	struct vmo *other;
+
+	lockdep_assert_held_write(&content->size_lock);
+	spin_lock(&content->rings_lock);
+	i_size_write(vmo->inode, size);
+	list_for_each_entry(other, &vmo->same, same)
+		i_size_write(other->inode, size);
+	spin_unlock(&content->rings_lock);
+}
+
+static int may_resize(struct vmo *vmo)
+{
+	if (!(vmo->content->flags & VMO_CONTENT_RESIZABLE))
+		return -EPERM;
+	return vmo->flags & VMO_OBJ_MAY_RESIZE ? 0 : -EACCES;
+}
+
+/* The host of the content's mappings has to cover all keys that can be mapped. */
+static int set_pages(struct vmo *vmo, pgoff_t pages)
+{
+	struct inode *host = vmo->content->home->mapping->host;
+	pgoff_t old = vmo_object_pages(vmo);
+	loff_t end;
+	int err;
+
+	/* S1: the end, counted from the first ancestor, must not wrap. */
+	if (pages > VMO_MAX_PAGES - vmo->base)
+		return -EINVAL;
+	end = (loff_t)(vmo->base + pages) << PAGE_SHIFT;
+	if (pages > old)
+		i_size_write(host, end);
+	err = vmo_cow_resize(&vmo->content->cow, vmo->base + pages);
+	if (!err == (pages < old))
+		i_size_write(host, err ? (loff_t)(vmo->base + old) << PAGE_SHIFT : end);
+	return err;
+}
+
+int vmo_object_grow(struct vmo *vmo, u64 size)
+{
+	pgoff_t pages;
+	int err;
+
+	lockdep_assert_held_write(&vmo->content->size_lock);
+	err = vmo_size_to_pages(size, &pages);
+	if (err || pages <= vmo_object_pages(vmo))
+		return err;
+	err = may_resize(vmo);
+	return err ? err : set_pages(vmo, pages);
+}
+
+/* Zeroes bytes [from, to) of the page at @key, if there is a page. */
+static int clear_part(struct vmo *vmo, pgoff_t key, unsigned int from, unsigned int to)
+{
+	struct vmo_cow_pages *cow = &vmo->content->cow;
+	int err = vmo_cow_lock_shared(cow);
+
+	if (err)
+		return err;
+	err = vmo_cow_clear(cow, key, from, to);
+	if (err != -EINTR)
+		vmo_cow_unlock_shared(cow);
+	return err;
+}
+
+static int resize_locked(struct vmo *vmo, u64 size, pgoff_t pages)
+{
+	unsigned int tail = offset_in_page(size);
+	pgoff_t key = vmo->base + pages - 1;
+	bool clear = tail && pages <= vmo_object_pages(vmo);
+	int err = 0;
+
+	/* Whatever the tail takes is allocated before anything changes. */
+	if (clear)
+		err = clear_part(vmo, key, tail, tail);
+	if (!err)
+		err = set_pages(vmo, pages);
+	if (err)
+		return err;
+	vmo_object_set_content_size(vmo, size);
+	return clear ? clear_part(vmo, key, tail, PAGE_SIZE) : 0;
+}
+
+int vmo_object_resize(struct vmo *vmo, u64 size)
+{
+	struct vmo_content *content = vmo->content;
+	pgoff_t pages;
+	int err;
+
+	err = may_resize(vmo);
+	if (!err)
+		err = vmo_size_to_pages(size, &pages);
+	if (err)
+		return err;
+	if (down_write_killable(&content->size_lock))
+		return -EINTR;
+	err = resize_locked(vmo, size, pages);
+	up_write(&content->size_lock);
+	return err;
+}
+
+/* ---- ranges ------------------------------------------------------------ */
+
+bool vmo_object_has(struct vmo *vmo, u64 offset, u64 length)
+{
+	u64 end;
+
+	return !check_add_overflow(offset, length, &end) &&
+	       end <= (u64)vmo_object_pages(vmo) << PAGE_SHIFT;
+}
+
+int vmo_object_commit(struct vmo *vmo, u64 offset, u64 length)
+{
+	if (!vmo_object_has(vmo, offset, length))
+		return -ERANGE;
+	if (!length)
+		return 0;
+	return vmo_cow_commit(&vmo->content->cow, vmo->base + (offset >> PAGE_SHIFT),
+			      vmo->base + ((offset + length - 1) >> PAGE_SHIFT));
+}
+
+int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
+{
+	pgoff_t first = vmo->base + (offset >> PAGE_SHIFT), end;
+	unsigned int head = offset_in_page(offset), tail;
+	int err = 0;
+
+	if (!vmo_object_has(vmo, offset, length))
+		return -ERANGE;
+	if (!length)
+		return 0;
+	end = vmo->base + ((offset + length) >> PAGE_SHIFT);
+	tail = offset_in_page(offset + length);
+	if (head && first == end)
+		return clear_part(vmo, first, head, tail);
+	if (head)
+		err = clear_part(vmo, first++, head, PAGE_SIZE);
+	if (!err && end > first)
+		err = vmo_cow_zero(&vmo->content->cow, first, end - 1);
+	if (!err && tail)
+		err = clear_part(vmo, end, 0, tail);
+	return err;
 }

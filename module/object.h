@@ -7,7 +7,11 @@
 
 #include <linux/list.h>
 #include <linux/refcount.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/vmo.h>
+#include <linux/wait.h>
 
 #include "cow_pages.h"
 #include "home.h"
@@ -15,30 +19,54 @@
 /* The largest object, in pages: its end in bytes has to fit into a loff_t. */
 #define VMO_MAX_PAGES	((1UL << (63 - PAGE_SHIFT)) - 1)
 
+#define VMO_MAX_SIZE	((u64)VMO_MAX_PAGES << PAGE_SHIFT)
+
+struct inode;
+struct user_struct;
+
 /**
  * struct vmo_content - a content and the objects that hold it
  * @cow: the pages
  * @refs: one for each object
  * @home: what its pages are homed at; has a user of ours. Immutable.
+ * @flags: VMO_CONTENT_*. Immutable.
+ * @size_lock: covers sizes and content sizes of all its objects. Taken before
+ *	the content lock, held while user memory is copied by the file form of
+ *	write, never in a fault.
+ * @rings_lock: covers the rings of objects that have their content size in
+ *	common; innermost
  */
 struct vmo_content {
 	struct vmo_cow_pages cow;
 	refcount_t refs;
 	struct vmo_home *home;
+	unsigned long flags;
+	struct rw_semaphore size_lock;
+	spinlock_t rings_lock;
 };
+
+#define VMO_CONTENT_RESIZABLE	BIT(0)
+#define VMO_CONTENT_CLONE	BIT(1)
 
 /**
  * struct vmo - an object
  * @content: what it shows, with a reference. Immutable.
  * @base: the key of its first page. Immutable.
- * @pages: its size. Immutable (so far no object can be resized).
+ * @pages: size of a slice. Immutable. vmo_object_pages() tells it of any object.
  * @id: unique. Immutable.
  * @flags: VMO_OBJ_*. Immutable.
+ * @inode: the inode that holds the object; its i_size is the content size, and
+ *	changes under @content's size_lock. Immutable once there is a file.
+ * @same: ring of an object and its references, which have one content size;
+ *	@content's rings_lock
  * @parent: what it was made from, or the nearest ancestor that is left; family
  *	lock
  * @children: objects whose @parent is this one; family lock
  * @sibling: link in @parent's @children; family lock
- * @nr_children: length of @children; family lock
+ * @nr_children: length of @children; changes under the family lock
+ * @childless: for poll; woken when @nr_children becomes 0
+ * @name: ends with a zero byte; @name_lock
+ * @name_lock: innermost
  *
  * An object lives as long as its inode: descriptors and mappings hold that.
  */
@@ -48,13 +76,23 @@ struct vmo {
 	pgoff_t pages;
 	u64 id;
 	unsigned long flags;
+	struct inode *inode;
+	struct list_head same;
 	struct vmo *parent;
 	struct list_head children;
 	struct list_head sibling;
 	unsigned long nr_children;
+	wait_queue_head_t childless;
+	char name[VMO_NAME_SIZE];
+	spinlock_t name_lock;
 };
 
 #define VMO_OBJ_COW_CLONE	BIT(0)
+#define VMO_OBJ_SLICE		BIT(1)	/* or a reference of one */
+#define VMO_OBJ_REFERENCE	BIT(2)
+#define VMO_OBJ_NO_WRITE	BIT(3)	/* no descriptor can be opened for writing */
+#define VMO_OBJ_MAY_RESIZE	BIT(4)
+#define VMO_OBJ_EXEC		BIT(5)
 
 /**
  * struct vmo_family - an object's place among the others, at one instant
@@ -68,17 +106,77 @@ struct vmo_family {
 
 /* Takes over the caller's user of @home, on success only. NULL: no memory. */
 struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_home *home,
-				    pgoff_t base, pgoff_t pages);
+				    pgoff_t base, pgoff_t pages, unsigned long flags);
+struct vmo_content *vmo_content_get(struct vmo_content *content);
 void vmo_content_put(struct vmo_content *content);
 
-/* Takes over the caller's reference of @content, on success only. */
-struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent,
-			   unsigned long flags);
+/*
+ * An object on @content from key @base on; @pages matters for slices only. It
+ * has the name of @parent, if there is one. Takes over the caller's reference of
+ * @content, on success only.
+ */
+struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgoff_t base,
+			   pgoff_t pages, unsigned long flags);
 void vmo_object_free(struct vmo *vmo);
+
+/* The object gets its inode, and that its content size: @size or, of a reference, @like's. */
+void vmo_object_join(struct vmo *vmo, struct inode *inode, loff_t size, struct vmo *like);
 
 void vmo_object_family(struct vmo *vmo, struct vmo_family *family);
 
+/* -EINVAL for what is no name. Copies VMO_NAME_SIZE bytes, all of them. */
+int vmo_object_set_name(struct vmo *vmo, const char *name);
+bool vmo_name_valid(const char *name);
+void vmo_object_name(struct vmo *vmo, char *name);
+
+/* The size in pages; may change any time if the content is resizable. */
+pgoff_t vmo_object_pages(struct vmo *vmo);
+
+/* Are these bytes inside of the object? They may wrap. */
+bool vmo_object_has(struct vmo *vmo, u64 offset, u64 length);
+
+/* Bytes to pages, rounded up. -ERANGE if no object can be so large. */
+int vmo_size_to_pages(u64 size, pgoff_t *pages);
+
+/* The caller holds the content's size_lock exclusive. */
+void vmo_object_set_content_size(struct vmo *vmo, loff_t size);
+/* Makes the object at least so large, if it may be resized: else -EPERM, -EACCES. */
+int vmo_object_grow(struct vmo *vmo, u64 size);
+
+/*
+ * Sets size and content size. Takes the size_lock. Zeroes what is behind @size in
+ * the last page. -EPERM, -EACCES, -ERANGE, -EINVAL, -EBADFD, -ENOMEM, -EINTR.
+ */
+int vmo_object_resize(struct vmo *vmo, u64 size);
+
+/*
+ * Lets bytes read zero; -ERANGE if they are not inside of the object. Whole pages
+ * are given up. No lock held. After an error part of it may be done.
+ */
+int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length);
+/* Commits all pages that the bytes touch. */
+int vmo_object_commit(struct vmo *vmo, u64 offset, u64 length);
+
+/**
+ * struct vmo_pin_range - pages that are pinned
+ * @vmo: the object through which; the holder keeps it alive
+ * @first: key
+ * @last: key
+ * @user: whose RLIMIT_MEMLOCK pays; NULL if it did not have to
+ */
+struct vmo_pin_range {
+	struct vmo *vmo;
+	pgoff_t first;
+	pgoff_t last;
+	struct user_struct *user;
+};
+
+/* Range in bytes, page aligned, not empty. ERR_PTR: as vmo_cow_pin(). */
+struct vmo_pin_range *vmo_pin_new(struct vmo *vmo, u64 offset, u64 length);
+void vmo_pin_free(struct vmo_pin_range *pin);
+
 long vmo_objects_count(void);
 long vmo_contents_count(void);
+long vmo_pins_count(void);
 
 #endif

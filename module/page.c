@@ -40,22 +40,40 @@ void vmo_counters_read(struct vmo_counters *sum)
 
 /* ---- pages ------------------------------------------------------------- */
 
+/* What page->private has: shares, and above them pins. */
+#define ONE_PIN		(1UL << 48)
+#define SHARES_MASK	(ONE_PIN - 1)
+
 static inline atomic_long_t *shares_of(struct page *page)
 {
 	BUILD_BUG_ON(sizeof(page->private) != sizeof(atomic_long_t));
 	return (atomic_long_t *)&page->private;
 }
 
-struct page *vmo_page_alloc(bool zero)
+/*
+ * At the limit of a memory cgroup, too, __GFP_RETRY_MAYFAIL fails where the OOM
+ * killer would be called.
+ */
+static gfp_t may_fail(unsigned int flags)
 {
-	gfp_t gfp = GFP_HIGHUSER | __GFP_ACCOUNT | (zero ? __GFP_ZERO : 0);
-	struct page *page = alloc_page(gfp);
+	return flags & VMO_ALLOC_FAULT ? 0 : __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+}
+
+struct page *vmo_page_alloc(unsigned int flags)
+{
+	struct page *page = alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT | may_fail(flags) |
+				       (flags & VMO_ALLOC_ZERO ? __GFP_ZERO : 0));
 
 	if (!page)
 		return NULL;
 	atomic_long_set(shares_of(page), 1);
 	this_cpu_inc(nr_pages);
 	return page;
+}
+
+void vmo_page_clear(struct page *page, unsigned int from, unsigned int to)
+{
+	zero_user_segment(page, from, to);
 }
 
 int vmo_page_copy(struct page *dst, struct page *src)
@@ -75,7 +93,28 @@ void vmo_page_share(struct page *page)
 
 long vmo_page_shares(struct page *page)
 {
-	return atomic_long_read_acquire(shares_of(page));
+	return atomic_long_read_acquire(shares_of(page)) & SHARES_MASK;
+}
+
+bool vmo_page_pin(struct page *page)
+{
+	/* The page lock keeps out others who count up. */
+	if (vmo_page_pins(page) == VMO_PAGE_PINS_MAX)
+		return false;
+	get_page(page);
+	atomic_long_add(ONE_PIN, shares_of(page));
+	return true;
+}
+
+void vmo_page_unpin(struct page *page)
+{
+	atomic_long_sub(ONE_PIN, shares_of(page));
+	put_page(page);
+}
+
+unsigned int vmo_page_pins(struct page *page)
+{
+	return (unsigned long)atomic_long_read(shares_of(page)) / ONE_PIN;
 }
 
 /* The last share is gone and the page locked, or it never had a home. */
@@ -184,9 +223,10 @@ static void free_zero_pages(void)
 
 /* ---- nodes ------------------------------------------------------------- */
 
-void *vmo_node_alloc(bool leaf)
+void *vmo_node_alloc(bool leaf, unsigned int flags)
 {
-	void *node = kmem_cache_zalloc(leaf ? leaf_cache : inner_cache, GFP_KERNEL);
+	void *node = kmem_cache_zalloc(leaf ? leaf_cache : inner_cache,
+				       GFP_KERNEL | may_fail(flags));
 
 	if (node)
 		this_cpu_inc(nr_nodes);

@@ -7,6 +7,8 @@
  *
  * A page in a tree has one *share* for each leaf slot that holds it, kept in
  * page->private, and all its shares together own one reference of the page.
+ * There, too, is how often it is *pinned*: only an exclusive page with one share
+ * is, and each pin has a reference of its own.
  * Any further reference belongs to somebody outside of the trees: a PTE, a
  * pipe, a device, or a function that is just looking at the page.
  */
@@ -30,8 +32,17 @@ void vmo_counters_read(struct vmo_counters *sum);
 int vmo_pages_init(void);
 void vmo_pages_exit(void);
 
+/*
+ * How to allocate. A call is told that there is no memory; a fault, which
+ * could not tell anybody, waits for what the OOM killer brings.
+ */
+#define VMO_ALLOC_ZERO	1U
+#define VMO_ALLOC_FAULT	2U
+
 /* A new page with one share, unlocked. NULL if there is no memory. */
-struct page *vmo_page_alloc(bool zero);
+struct page *vmo_page_alloc(unsigned int flags);
+/* Zeroes the bytes [@from, @to) of a page. */
+void vmo_page_clear(struct page *page, unsigned int from, unsigned int to);
 /* 0, or -EIO if reading @src hit a hardware memory error. */
 int vmo_page_copy(struct page *dst, struct page *src);
 bool vmo_page_poisoned(struct page *page);
@@ -46,6 +57,15 @@ long vmo_page_shares(struct page *page);
 void vmo_page_unshare(struct page *page);
 /* The same for a caller who holds the page lock. */
 void vmo_page_unshare_locked(struct page *page);
+
+/*
+ * Pins. To pin takes the page lock, and is false if it has been done too often;
+ * to unpin takes none, and a reference that the caller has besides.
+ */
+#define VMO_PAGE_PINS_MAX	65535
+bool vmo_page_pin(struct page *page);
+void vmo_page_unpin(struct page *page);
+unsigned int vmo_page_pins(struct page *page);
 
 /*
  * Does anybody outside of the tree hold @page, other than by @callers
@@ -69,8 +89,8 @@ struct page *vmo_page_zero(const void *content, pgoff_t key);
 struct page *vmo_page_zero_nth(unsigned int nth);
 bool vmo_page_is_zero(struct page *page);
 
-/* Zeroed nodes; NULL if there is no memory. */
-void *vmo_node_alloc(bool leaf);
+/* Zeroed nodes; NULL if there is no memory. @flags: VMO_ALLOC_FAULT or 0. */
+void *vmo_node_alloc(bool leaf, unsigned int flags);
 void vmo_node_free(void *node, bool leaf);
 
 #endif

@@ -68,9 +68,9 @@ static bool node_writable(struct vmo_node *node)
 
 /* ---- nodes ------------------------------------------------------------- */
 
-static struct vmo_node *node_new(unsigned int level)
+static struct vmo_node *node_new(unsigned int level, unsigned int flags)
 {
-	struct vmo_node *node = vmo_node_alloc(!level);
+	struct vmo_node *node = vmo_node_alloc(!level, flags);
 
 	if (!node)
 		return NULL;
@@ -121,9 +121,10 @@ static void node_put(struct vmo_node *node)
 
 /* ---- pools ------------------------------------------------------------- */
 
-void vmo_pool_init(struct vmo_pool *pool)
+void vmo_pool_init(struct vmo_pool *pool, unsigned int flags)
 {
 	memset(pool, 0, sizeof(*pool));
+	pool->flags = flags;
 	INIT_LIST_HEAD(&pool->inner);
 	INIT_LIST_HEAD(&pool->leaf);
 }
@@ -151,7 +152,7 @@ static int pool_fill_pages(struct vmo_pool *pool, unsigned long want)
 		pool->room = want;
 	}
 	while (pool->pages < want) {
-		pool->page[pool->pages] = vmo_page_alloc(false);
+		pool->page[pool->pages] = vmo_page_alloc(pool->flags);
 		if (!pool->page[pool->pages])
 			return -ENOMEM;
 		pool->pages++;
@@ -165,14 +166,14 @@ int vmo_pool_fill(struct vmo_pool *pool, const struct vmo_need *need)
 	struct vmo_node *node;
 
 	while (pool->inners < need->inners) {
-		node = vmo_node_alloc(false);
+		node = vmo_node_alloc(false, pool->flags);
 		if (!node)
 			return -ENOMEM;
 		list_add(&to_inner(node)->next, &pool->inner);
 		pool->inners++;
 	}
 	while (pool->leaves < need->leaves) {
-		node = vmo_node_alloc(true);
+		node = vmo_node_alloc(true, pool->flags);
 		if (!node)
 			return -ENOMEM;
 		list_add(&to_leaf(node)->next, &pool->leaf);
@@ -193,7 +194,7 @@ void vmo_pool_drain(struct vmo_pool *pool)
 	while (pool->pages)
 		vmo_page_unshare(pool->page[--pool->pages]);
 	kvfree(pool->page);
-	vmo_pool_init(pool);
+	vmo_pool_init(pool, pool->flags);
 }
 
 static struct vmo_node *pool_inner(struct vmo_pool *pool, unsigned int level)
@@ -315,9 +316,10 @@ bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct pag
 }
 
 /* Hangs a new node into an empty slot, or finds the one who was faster. */
-static struct vmo_node *hang_node(struct vmo_node **slot, unsigned int level)
+static struct vmo_node *hang_node(struct vmo_node **slot, unsigned int level,
+				  unsigned int flags)
 {
-	struct vmo_node *node = node_new(level), *old;
+	struct vmo_node *node = node_new(level, flags), *old;
 
 	if (!node)
 		return NULL;
@@ -328,7 +330,8 @@ static struct vmo_node *hang_node(struct vmo_node **slot, unsigned int level)
 	return old;
 }
 
-int vmo_tree_hang(struct vmo_page_tree *tree, pgoff_t key, struct vmo_path *path)
+int vmo_tree_hang(struct vmo_page_tree *tree, pgoff_t key, unsigned int flags,
+		  struct vmo_path *path)
 {
 	struct vmo_node **slot = &tree->root;
 	struct vmo_node *node = slot_load(slot);
@@ -337,7 +340,7 @@ int vmo_tree_hang(struct vmo_page_tree *tree, pgoff_t key, struct vmo_path *path
 	memset(path, 0, sizeof(*path));
 	for (;;) {
 		if (!node)
-			node = hang_node(slot, level);
+			node = hang_node(slot, level, flags);
 		if (!node)
 			return -ENOMEM;
 		vmo_count_visit();

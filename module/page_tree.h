@@ -138,6 +138,7 @@ struct vmo_page_tree {
  * @leaves: number on @leaf
  * @pages: number in @page
  * @room: size of @page
+ * @flags: VMO_ALLOC_FAULT or 0
  *
  * Belongs to one call; no locking.
  */
@@ -149,6 +150,7 @@ struct vmo_pool {
 	unsigned long leaves;
 	unsigned long pages;
 	unsigned long room;
+	unsigned int flags;
 };
 
 /**
@@ -163,7 +165,7 @@ struct vmo_need {
 	unsigned long pages;
 };
 
-void vmo_pool_init(struct vmo_pool *pool);
+void vmo_pool_init(struct vmo_pool *pool, unsigned int flags);
 /* Raises @pool to at least @need. Sleeps. -ENOMEM leaves what it got so far. */
 int vmo_pool_fill(struct vmo_pool *pool, const struct vmo_need *need);
 bool vmo_pool_has(const struct vmo_pool *pool, const struct vmo_need *need);
@@ -200,8 +202,10 @@ bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct pag
  * Hangs the nodes that @key still lacks below exclusive parents. Lock: shared.
  * 0 and path->leaf if there is an exclusive leaf now; -EAGAIN if a node is
  * shared or the root too low, so that vmo_tree_own() is needed; -ENOMEM.
+ * @flags: VMO_ALLOC_FAULT or 0.
  */
-int vmo_tree_hang(struct vmo_page_tree *tree, pgoff_t key, struct vmo_path *path);
+int vmo_tree_hang(struct vmo_page_tree *tree, pgoff_t key, unsigned int flags,
+		  struct vmo_path *path);
 
 /*
  * What vmo_tree_own() will take from the pool. Lock: shared is enough for a

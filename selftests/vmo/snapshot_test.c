@@ -184,6 +184,8 @@ TEST_F(vmo, k1_bad_arguments)
 
 		if (bit == 0)
 			arg.flags = 0;
+		if (bit >= 8 && bit <= 10)
+			arg.flags ^= VMO_CLONE_SNAPSHOT;	/* known, but no kind */
 		EXPECT_ERRNO(EINVAL, ioctl(fd, VMO_CLONE, &arg));
 	}
 	EXPECT_ERRNO(EINVAL, vmo_window(fd, 1, PS));
@@ -773,7 +775,7 @@ TEST_F(vmo, t6_decommit_order_of_errors)
 
 TEST_F(vmo, t1_range_errors)
 {
-	const uint32_t ops[] = { VMO_OP_COMMIT, VMO_OP_DECOMMIT };
+	const uint32_t ops[] = { VMO_OP_COMMIT, VMO_OP_DECOMMIT, VMO_OP_ZERO };
 	int fd = vmo_new(self->dev, 4 * PS - 7);
 	struct vmo_info info;
 
@@ -792,7 +794,7 @@ TEST_F(vmo, t1_range_errors)
 		EXPECT_ERRNO(ERANGE, vmo_op(fd, ops[i], PS, -1ULL));
 	}
 	for (uint32_t op = 0; op < 40; op++)
-		if (op != VMO_OP_COMMIT && op != VMO_OP_DECOMMIT)
+		if (op < VMO_OP_COMMIT || op > VMO_OP_ZERO)
 			EXPECT_ERRNO(EINVAL, vmo_op(fd, op, 0, PS));
 	EXPECT_ERRNO(EINVAL, vmo_op(fd, -1U, 0, PS));
 	ASSERT_EQ(0, vmo_stat(fd, &info));

@@ -33,6 +33,7 @@ typedef unsigned long pgoff_t;
 #define min3(a, b, c)		min(min(a, b), c)
 #define min_t(t, a, b)		((t)(a) < (t)(b) ? (t)(a) : (t)(b))
 #define BITS_PER_LONG		64
+#define PAGE_SIZE		4096U
 #define BITS_TO_LONGS(n)	(((n) + 63) / 64)
 #define DECLARE_BITMAP(name, bits) unsigned long name[BITS_TO_LONGS(bits)]
 
@@ -183,6 +184,21 @@ static inline long atomic64_inc_return(atomic64_t *a)
 	return __atomic_add_fetch(&a->v, 1, __ATOMIC_SEQ_CST);
 }
 
+static inline long atomic64_read(const atomic64_t *a)
+{
+	return __atomic_load_n(&a->v, __ATOMIC_RELAXED);
+}
+
+static inline void atomic64_inc(atomic64_t *a)
+{
+	__atomic_fetch_add(&a->v, 1, __ATOMIC_RELAXED);
+}
+
+static inline void atomic64_dec(atomic64_t *a)
+{
+	__atomic_fetch_sub(&a->v, 1, __ATOMIC_RELAXED);
+}
+
 typedef struct {
 	pthread_mutex_t m;
 } spinlock_t;
@@ -197,6 +213,8 @@ void spin_lock(spinlock_t *lock);
 void spin_lock_nested(spinlock_t *lock, int sub);
 void spin_unlock(spinlock_t *lock);
 void init_rwsem(struct rw_semaphore *sem);
+void down_read(struct rw_semaphore *sem);
+bool down_read_trylock(struct rw_semaphore *sem);
 int down_read_killable(struct rw_semaphore *sem);
 int down_write_killable(struct rw_semaphore *sem);
 void downgrade_write(struct rw_semaphore *sem);

@@ -119,7 +119,7 @@ static int do_snapshot(struct content *c, struct content **child)
 	int ret;
 
 	*child = content_new(3, KEYS - 2);
-	ret = vmo_cow_snapshot(&c->cow, &(*child)->cow);
+	ret = vmo_cow_snapshot(&c->cow, &(*child)->cow, VMO_KEY_MAX, false);
 	if (ret) {
 		CHECK(!(*child)->cow.tree.root);
 		content_free(*child);

@@ -94,7 +94,7 @@ struct content *content_snapshot(struct content *parent, pgoff_t base, pgoff_t e
 {
 	struct content *c = content_new(base, end);
 
-	CHECK(!vmo_cow_snapshot(&parent->cow, &c->cow));
+	CHECK(!vmo_cow_snapshot(&parent->cow, &c->cow, VMO_KEY_MAX, false));
 	return c;
 }
 

@@ -479,7 +479,7 @@ static int try_snapshot(struct member *m, struct member *c)
 
 	arm();
 	revoking = m;
-	ret = vmo_cow_snapshot(&m->cow, &c->cow);
+	ret = vmo_cow_snapshot(&m->cow, &c->cow, VMO_KEY_MAX, false);
 	revoking = NULL;
 	return disarm(ret);
 }

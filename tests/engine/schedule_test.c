@@ -181,7 +181,7 @@ static u64 op_commit(struct content *c, int self)
 static u64 op_snapshot(struct content *c, int self)
 {
 	struct content *child = content_new(0, END);
-	u64 ret = vmo_cow_snapshot(&c->cow, &child->cow);
+	u64 ret = vmo_cow_snapshot(&c->cow, &child->cow, VMO_KEY_MAX, false);
 
 	map_content(child);
 	members[C + self] = child;
@@ -191,7 +191,7 @@ static u64 op_snapshot(struct content *c, int self)
 static u64 op_window(struct content *c, int self)
 {
 	struct content *child = content_new(1, L + 1);
-	u64 ret = vmo_cow_snapshot(&c->cow, &child->cow);
+	u64 ret = vmo_cow_snapshot(&c->cow, &child->cow, VMO_KEY_MAX, false);
 
 	map_content(child);
 	members[C + self] = child;

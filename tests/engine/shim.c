@@ -150,6 +150,25 @@ int down_read_killable(struct rw_semaphore *sem)
 	return take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock);
 }
 
+void down_read(struct rw_semaphore *sem)
+{
+	long nth = shim_fail_nth;
+
+	shim_fail_nth = 0;	/* it cannot fail */
+	SHIM_ASSERT(!take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock));
+	shim_fail_nth = nth;
+}
+
+bool down_read_trylock(struct rw_semaphore *sem)
+{
+	SHIM_ASSERT(!held()->sems && !held()->leaves && !held()->pages);
+	shim_step();
+	if (pthread_rwlock_tryrdlock(&sem->l))
+		return false;
+	held()->sems++;
+	return true;
+}
+
 int down_write_killable(struct rw_semaphore *sem)
 {
 	int ret = take_sem(sem, pthread_rwlock_wrlock, pthread_rwlock_trywrlock);
@@ -225,7 +244,7 @@ void vmo_count_visit(void)
 
 /* ---- pages ------------------------------------------------------------- */
 
-struct page *vmo_page_alloc(bool zeroed)
+struct page *vmo_page_alloc(unsigned int flags)
 {
 	struct page *page;
 
@@ -235,7 +254,7 @@ struct page *vmo_page_alloc(bool zeroed)
 	page = calloc(1, sizeof(*page));
 	page->shares = 1;
 	page->refs = 1;
-	page->data = zeroed ? 0 : 0xdeadbeef;
+	page->data = flags & VMO_ALLOC_ZERO ? 0 : 0xdeadbeef;
 	page->lock = mutex_init;
 	count(&shim.pages, 1);
 	count(&shim.allocs, 1);
@@ -297,6 +316,35 @@ void vmo_page_unshare_locked(struct page *page)
 		vmo_page_put(page);
 }
 
+void vmo_page_clear(struct page *page, unsigned int from, unsigned int to)
+{
+	u64 mask = to - from < PAGE_SIZE ? ~0ULL << 32 : 0;
+
+	SHIM_ASSERT(held()->pages > 0);
+	__atomic_fetch_and(&page->data, mask, __ATOMIC_RELAXED);
+}
+
+bool vmo_page_pin(struct page *page)
+{
+	SHIM_ASSERT(held()->pages > 0);
+	if (vmo_page_pins(page) == VMO_PAGE_PINS_MAX)
+		return false;
+	vmo_page_get(page);
+	__atomic_fetch_add(&page->pins, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+void vmo_page_unpin(struct page *page)
+{
+	SHIM_ASSERT(__atomic_fetch_sub(&page->pins, 1, __ATOMIC_RELAXED) > 0);
+	vmo_page_put(page);
+}
+
+unsigned int vmo_page_pins(struct page *page)
+{
+	return __atomic_load_n(&page->pins, __ATOMIC_RELAXED);
+}
+
 bool vmo_page_held(struct page *page, int callers)
 {
 	shim_step();
@@ -324,7 +372,7 @@ void vmo_page_put(struct page *page)
 	SHIM_ASSERT(left >= 0);
 	if (left)
 		return;
-	SHIM_ASSERT(!page->shares && !page->maps);
+	SHIM_ASSERT(!page->shares && !page->maps && !page->pins);
 	pthread_mutex_destroy(&page->lock);
 	free(page);
 }
@@ -338,7 +386,6 @@ void vmo_page_lock(struct page *page)
 
 bool vmo_page_trylock(struct page *page)
 {
-	SHIM_ASSERT(!held()->leaves);
 	shim_step();
 	if (pthread_mutex_trylock(&page->lock))
 		return false;
@@ -370,8 +417,9 @@ struct page *vmo_page_zero(const void *content, pgoff_t key)
 
 /* ---- nodes ------------------------------------------------------------- */
 
-void *vmo_node_alloc(bool leaf)
+void *vmo_node_alloc(bool leaf, unsigned int flags)
 {
+	(void)flags;
 	SHIM_ASSERT(!held()->leaves);
 	if (inject())
 		return NULL;

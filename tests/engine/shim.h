@@ -12,6 +12,7 @@
  * @shares: as in the kernel
  * @refs: one for all shares, one for each PTE, one for each other holder
  * @maps: PTEs
+ * @pins: how often it is pinned
  * @poisoned: reading it fails
  * @lock: the page lock
  * @data: the payload
@@ -20,6 +21,7 @@ struct page {
 	long shares;
 	int refs;
 	int maps;
+	int pins;
 	bool poisoned;
 	pthread_mutex_t lock;
 	u64 data;

@@ -60,7 +60,7 @@ static void one_op(struct side *s)
 	switch (rand_r(&s->seed) % 8) {
 	case 0:
 		child = content_new(0, KEYS);
-		REQUIRE(!vmo_cow_snapshot(&s->c->cow, &child->cow));
+		REQUIRE(!vmo_cow_snapshot(&s->c->cow, &child->cow, VMO_KEY_MAX, false));
 		if (rand_r(&s->seed) % 2) {	/* go on as the child */
 			content_free(s->c);
 			s->c = child;
@@ -204,7 +204,7 @@ static void check_child(struct worker *w, pgoff_t first, pgoff_t end)
 	struct content *child = content_new(first, end);
 	pgoff_t key;
 
-	REQUIRE(!vmo_cow_snapshot(&one->cow, &child->cow));
+	REQUIRE(!vmo_cow_snapshot(&one->cow, &child->cow, VMO_KEY_MAX, false));
 	for (key = first; key < end; key++)
 		if (key % WORKERS == (pgoff_t)w->nr)
 			REQUIRE(value(child, key) == w->want[key]);

@@ -378,7 +378,7 @@ static void t_poison(void)
 	put(a, 1, 1, VMO_OWN_WRITABLE);
 	vmo_page_get(page);		/* held, so that the snapshot must copy */
 	child = content_new(0, 10);
-	CHECK(vmo_cow_snapshot(&a->cow, &child->cow) == -EIO);
+	CHECK(vmo_cow_snapshot(&a->cow, &child->cow, VMO_KEY_MAX, false) == -EIO);
 	CHECK(!child->cow.tree.root && get(a, 1) == 1);
 	vmo_page_put(page);
 	content_free(child);

@@ -10,4 +10,18 @@
 #define mnt_idmap user_namespace
 #endif
 
+/* Since 6.5; before, the other one copied by ->read_iter as well. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define copy_splice_read generic_file_splice_read
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define generic_fillattr(idmap, mask, inode, stat) generic_fillattr(idmap, inode, stat)
+#endif
+
+/* Since 6.16 on inodes of alloc_anon_inode(). */
+#ifndef S_ANON_INODE
+#define S_ANON_INODE 0
+#endif
+
 #endif

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Objects and their inodes: the pseudo file system, lifetimes, attributes.
+ *
+ * Each object has an inode of its own: size, times, name. Each content has
+ * another one, whose address_space all files of its objects use, so that one
+ * unmap reaches every mapping. The inode of the content outlives it as long as
+ * a page has its home there.
+ *
+ * The file system is mounted while there is a content (simple_pin_fs()); the
+ * mount pins the module. The last unpin runs on our workqueue, which module
+ * exit drains, so no code of ours runs after the module may go.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/pseudo_fs.h>
+#include <linux/slab.h>
+#include <linux/string_helpers.h>
+#include <linux/workqueue.h>
+
+#include "doors.h"
+
+#define VMO_FS_MAGIC	0x766d6f21	/* "vmo!" */
+
+static struct vfsmount *vmo_mnt;
+static int vmo_mnt_count;
+static struct workqueue_struct *vmo_wq;
+
+static struct file_system_type vmo_fs_type;
+
+/* ---- contents and their inodes ----------------------------------------- */
+
+static void mappings_free(struct work_struct *work)
+{
+	struct vmo_mappings *maps = container_of(work, struct vmo_mappings, work);
+
+	iput(maps->inode);
+	kfree(maps);
+	simple_release_fs(&vmo_mnt, &vmo_mnt_count);
+}
+
+static void mappings_release(struct vmo_home *home)
+{
+	queue_work(vmo_wq, &container_of(home, struct vmo_mappings, home)->work);
+}
+
+/* What a content needs of the file system. @end in keys. */
+static struct vmo_mappings *mappings_new(struct super_block *sb, pgoff_t end)
+{
+	struct vmo_mappings *maps = kzalloc(sizeof(*maps), GFP_KERNEL_ACCOUNT);
+	struct inode *inode;
+
+	if (!maps)
+		return ERR_PTR(-ENOMEM);
+	inode = alloc_anon_inode(sb);
+	if (IS_ERR(inode)) {
+		kfree(maps);
+		return ERR_CAST(inode);
+	}
+	inode->i_private = &maps->home;
+	i_size_write(inode, (loff_t)end << PAGE_SHIFT);
+	maps->inode = inode;
+	maps->home.mapping = inode->i_mapping;
+	maps->home.release = mappings_release;
+	atomic_long_set(&maps->home.users, 1);
+	address_space_init_once(&maps->odd);
+	maps->odd.host = inode;
+	maps->odd.a_ops = inode->i_mapping->a_ops;
+	INIT_WORK(&maps->work, mappings_free);
+	return maps;
+}
+
+static struct vmo_content *content_new(pgoff_t base, pgoff_t pages, unsigned long flags)
+{
+	struct vmo_content *content;
+	struct vmo_mappings *maps;
+	int err;
+
+	err = simple_pin_fs(&vmo_fs_type, &vmo_mnt, &vmo_mnt_count);
+	if (err)
+		return ERR_PTR(err);
+	maps = mappings_new(vmo_mnt->mnt_sb, base + pages);
+	if (IS_ERR(maps)) {
+		simple_release_fs(&vmo_mnt, &vmo_mnt_count);
+		return ERR_CAST(maps);
+	}
+	content = vmo_content_new(&vmo_mapping_ops, &maps->home, base, pages, flags);
+	if (!content) {
+		vmo_home_put(&maps->home);
+		return ERR_PTR(-ENOMEM);
+	}
+	return content;
+}
+
+/* ---- objects and their inodes ------------------------------------------ */
+
+static bool is_object(struct inode *inode)
+{
+	return inode->i_fop == &vmo_fops;
+}
+
+static void vmo_evict_inode(struct inode *inode)
+{
+	clear_inode(inode);
+	if (is_object(inode))
+		vmo_object_free(inode->i_private);
+}
+
+static const struct super_operations vmo_super_ops = {
+	.statfs = simple_statfs,
+	.evict_inode = vmo_evict_inode,
+};
+
+/*
+ * The name with all but printable ASCII as \\ooo; @buffer has VMO_NAME_ESCAPED
+ * bytes. False if there is none.
+ */
+bool vmo_name_escaped(struct vmo *vmo, char *buffer)
+{
+	char name[VMO_NAME_SIZE];
+	int length;
+
+	vmo_object_name(vmo, name);
+	length = string_escape_mem(name, strlen(name), buffer, VMO_NAME_ESCAPED - 1,
+				   ESCAPE_OCTAL | ESCAPE_NAP | ESCAPE_APPEND, "\\");
+	buffer[length] = 0;
+	return length;
+}
+
+/* The name for /proc/PID/maps and fd links goes to the end of the buffer. */
+static char *vmo_dname(struct dentry *dentry, char *buffer, int len)
+{
+	struct vmo *vmo = d_inode(dentry)->i_private;
+	char name[32 + VMO_NAME_ESCAPED];
+	int size = snprintf(name, 32, "/vmo:%llu:", vmo->id);
+
+	if (!vmo_name_escaped(vmo, name + size))
+		name[--size] = 0;	/* without a name there is no colon */
+	size += strlen(name + size) + 1;
+	if (size > len)
+		return ERR_PTR(-ENAMETOOLONG);
+	return memcpy(buffer + len - size, name, size);
+}
+
+static const struct dentry_operations vmo_dentry_ops = {
+	.d_dname = vmo_dname,
+};
+
+static int vmo_init_fs_context(struct fs_context *fc)
+{
+	struct pseudo_fs_context *ctx = init_pseudo(fc, VMO_FS_MAGIC);
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->ops = &vmo_super_ops;
+	ctx->dops = &vmo_dentry_ops;
+	fc->s_iflags &= ~SB_I_NOEXEC;	/* VMO_CREATE_EXEC decides instead */
+	return 0;
+}
+
+static struct file_system_type vmo_fs_type = {
+	.name = "vmo_objects",
+	.owner = THIS_MODULE,
+	.init_fs_context = vmo_init_fs_context,
+	.kill_sb = kill_anon_super,
+};
+
+/* To set the size that is set already is always fine. */
+static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	int err = setattr_prepare(idmap, dentry, attr);
+
+	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
+		err = vmo_object_resize(inode->i_private, attr->ia_size);
+	if (err)
+		return err == -ERANGE || err == -EINVAL ? -EFBIG : err;
+	setattr_copy(idmap, inode, attr);
+	return 0;
+}
+
+/* What a slice or a reference shows counts here, unlike in VMO_INFO: it can be read. */
+static int vmo_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
+		       u32 request_mask, unsigned int query_flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct vmo *vmo = inode->i_private;
+	pgoff_t pages = vmo_object_pages(vmo);
+	struct vmo_usage usage = { };
+	int err = 0;
+
+	generic_fillattr(idmap, request_mask, inode, stat);
+	if (request_mask & STATX_BLOCKS && pages)
+		err = vmo_cow_usage(&vmo->content->cow, vmo->base, vmo->base + pages - 1, &usage);
+	stat->blocks = usage.pages << (PAGE_SHIFT - 9);
+	stat->blksize = PAGE_SIZE;
+	return err;
+}
+
+static const struct inode_operations vmo_inode_ops = {
+	.setattr = vmo_setattr,
+	.getattr = vmo_getattr,
+};
+
+/* Takes over @vmo, also when it fails. */
+static struct inode *object_inode(struct super_block *sb, struct vmo *vmo,
+				  const struct vmo_spec *spec)
+{
+	struct inode *inode = alloc_anon_inode(sb);
+
+	if (IS_ERR(inode)) {
+		vmo_object_free(vmo);
+		return inode;
+	}
+	inode->i_mode = S_IFREG | 0400;
+	if (!(vmo->flags & VMO_OBJ_NO_WRITE))
+		inode->i_mode |= 0200;
+	if (vmo->flags & VMO_OBJ_EXEC)
+		inode->i_mode |= 0100;
+	inode->i_flags &= ~S_ANON_INODE;	/* it is a regular file to everybody */
+	inode->i_op = &vmo_inode_ops;
+	inode->i_fop = &vmo_fops;
+	inode->i_private = vmo;
+	vmo_object_join(vmo, inode, spec->size,
+			vmo->flags & VMO_OBJ_REFERENCE ? spec->parent : NULL);
+	return inode;
+}
+
+struct vmo *vmo_from_file(struct file *file)
+{
+	return file->f_op == &vmo_fops ? file_inode(file)->i_private : NULL;
+}
+
+int vmo_open(struct inode *inode, struct file *file)
+{
+	struct vmo *vmo = inode->i_private;
+
+	/* The mode says so, too, but not to everybody. */
+	if (file->f_mode & FMODE_WRITE && vmo->flags & VMO_OBJ_NO_WRITE)
+		return -EACCES;
+	file->f_mapping = vmo->content->home->mapping;
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE | FMODE_NOWAIT;
+	return 0;
+}
+
+/* A file on @inode, whose reference it takes over on success. */
+static struct file *file_on_inode(struct inode *inode, int flags,
+				  const struct file_operations *fops)
+{
+	struct file *file;
+
+	/* alloc_file_pseudo() does not take what __fput() puts. */
+	__module_get(THIS_MODULE);
+	file = alloc_file_pseudo(inode, vmo_mnt, "vmo", flags, fops);
+	if (IS_ERR(file))
+		module_put(THIS_MODULE);
+	return file;
+}
+
+/* Takes over @content, also when it fails. */
+static struct file *file_for_content(struct vmo_content *content, const struct vmo_spec *spec,
+				     pgoff_t base)
+{
+	struct super_block *sb = content->home->mapping->host->i_sb;
+	struct inode *inode;
+	struct file *file;
+	struct vmo *vmo;
+
+	vmo = vmo_object_new(content, spec->parent, base, spec->pages, spec->flags);
+	if (!vmo) {
+		vmo_content_put(content);
+		return ERR_PTR(-ENOMEM);
+	}
+	if (spec->name)
+		vmo_object_set_name(vmo, spec->name);
+	inode = object_inode(sb, vmo, spec);
+	if (IS_ERR(inode))
+		return ERR_CAST(inode);
+	file = file_on_inode(inode, spec->flags & VMO_OBJ_NO_WRITE ? O_RDONLY : O_RDWR,
+			     &vmo_fops);
+	if (IS_ERR(file)) {
+		iput(inode);
+		return file;
+	}
+	vmo_open(inode, file);
+	return file;
+}
+
+static unsigned long content_flags(const struct vmo_spec *spec)
+{
+	return (spec->flags & VMO_OBJ_MAY_RESIZE ? VMO_CONTENT_RESIZABLE : 0) |
+	       (spec->flags & VMO_OBJ_COW_CLONE ? VMO_CONTENT_CLONE : 0);
+}
+
+struct file *vmo_file_create(const struct vmo_spec *spec)
+{
+	struct vmo_content *content = content_new(0, spec->pages, content_flags(spec));
+
+	if (IS_ERR(content))
+		return ERR_CAST(content);
+	return file_for_content(content, spec, 0);
+}
+
+struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
+{
+	struct vmo *parent = spec->parent;
+	pgoff_t base = parent->base + spec->first;
+	struct vmo_content *content = content_new(base, spec->pages, content_flags(spec));
+	pgoff_t end = parent->base + vmo_object_pages(parent);
+	int err;
+
+	if (IS_ERR(content))
+		return ERR_CAST(content);
+	/* A slice ends before its content does: what lies behind is not seen. */
+	err = vmo_cow_snapshot(&parent->content->cow, &content->cow,
+			       parent->flags & VMO_OBJ_SLICE ? end : VMO_KEY_MAX, copy_pinned);
+	if (err) {
+		vmo_content_put(content);
+		return ERR_PTR(err);
+	}
+	return file_for_content(content, spec, base);
+}
+
+struct file *vmo_file_share(const struct vmo_spec *spec)
+{
+	struct vmo *parent = spec->parent;
+
+	return file_for_content(vmo_content_get(parent->content), spec,
+				parent->base + spec->first);
+}
+
+struct file *vmo_file_for_vma(struct vmo *vmo, struct file *file, bool odd)
+{
+	struct inode *inode = file_inode(file);
+	struct file *own;
+
+	ihold(inode);
+	own = file_on_inode(inode, file->f_flags & O_ACCMODE, &vmo_vma_fops);
+	if (IS_ERR(own)) {
+		iput(inode);
+		return own;
+	}
+	own->f_mapping = odd ? &vmo_mappings(vmo->content)->odd : vmo->content->home->mapping;
+	return own;
+}
+
+/* ---- pins -------------------------------------------------------------- */
+
+static int pin_release(struct inode *unused, struct file *file)
+{
+	struct vmo_pin_range *pin = file->private_data;
+	struct inode *inode = pin->vmo->inode;
+
+	vmo_pin_free(pin);
+	iput(inode);
+	return 0;
+}
+
+static const struct file_operations pin_fops = {
+	.owner = THIS_MODULE,
+	.release = pin_release,
+	.llseek = noop_llseek,
+};
+
+struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length)
+{
+	struct vmo_pin_range *pin = vmo_pin_new(vmo, offset, length);
+	struct file *file;
+
+	if (IS_ERR(pin))
+		return ERR_CAST(pin);
+	file = anon_inode_getfile("[vmo-pin]", &pin_fops, pin, O_RDONLY);
+	if (IS_ERR(file))
+		vmo_pin_free(pin);
+	else
+		ihold(vmo->inode);
+	return file;
+}
+
+/* ---- begin and end ----------------------------------------------------- */
+
+int vmo_inodes_init(void)
+{
+	vmo_wq = alloc_workqueue("vmo", WQ_UNBOUND, 0);
+	return vmo_wq ? 0 : -ENOMEM;
+}
+
+/* No file is left: each pins the module. A last iput may be under way. */
+void vmo_inodes_exit(void)
+{
+	destroy_workqueue(vmo_wq);
+}

@@ -114,6 +114,23 @@ static int do_resize(struct content *c, struct content **child)
 	return vmo_cow_resize(&c->cow, KEYS / 2 + 1);
 }
 
+static int do_zero(struct content *c, struct content **child)
+{
+	(void)child;
+	return vmo_cow_zero(&c->cow, 5, KEYS - 9);
+}
+
+static int do_pin(struct content *c, struct content **child)
+{
+	int ret = vmo_cow_pin(&c->cow, 3, KEYS - 2);
+
+	(void)child;
+	if (!ret)
+		vmo_cow_unpin(&c->cow, 3, KEYS - 2);
+	CHECK(!atomic64_read(&c->cow.pins));
+	return ret;
+}
+
 static int do_snapshot(struct content *c, struct content **child)
 {
 	int ret;
@@ -167,7 +184,7 @@ static bool run(op_fn op, bool commits, long nth)
 		injected++;
 		compare(a, before);
 		CHECK(!vmo_cow_usage(&a->cow, 0, FAR, &after));
-		CHECK(after.pages == usage.pages || op == do_commit);
+		CHECK(after.pages == usage.pages || op == do_commit || op == do_pin);
 		CHECK(!op(a, &child));
 	}
 	if (commits)
@@ -212,6 +229,16 @@ static void t_grow(void)
 	sweep(do_grow, true);
 }
 
+static void t_zero(void)
+{
+	sweep(do_zero, false);
+}
+
+static void t_pin(void)
+{
+	sweep(do_pin, true);
+}
+
 static void t_ask(void)
 {
 	sweep(do_usage, true);
@@ -248,6 +275,8 @@ int main(void)
 		{ "usage and seek: each wait fails in turn", t_ask },
 		{ "commit: each allocation and wait fails in turn", t_commit },
 		{ "remove: each allocation and wait fails in turn", t_remove },
+		{ "zero: each allocation and wait fails in turn", t_zero },
+		{ "n3: pin: each allocation and wait fails in turn", t_pin },
 		{ "resize: each allocation and wait fails in turn", t_resize },
 		{ "snapshot: each allocation and wait fails in turn", t_snapshot },
 	};

@@ -531,6 +531,138 @@ static void t_iterate(void)
 	content_free(c);
 }
 
+/* N2, N5, K6, inv-4.7: pinned pages stay, whole calls are refused. */
+static void t_pin(void)
+{
+	struct content *a = content_new(0, 5 * L), *b;
+	struct page *page = put(a, L + 1, 7, 0);
+
+	CHECK(!vmo_cow_pin(&a->cow, L - 1, L + 1) && !vmo_cow_pin(&a->cow, L + 1, L + 1));
+	CHECK(page_at(a, L + 1) == page && page->pins == 2 && page->refs == 3);
+	CHECK(atomic64_read(&a->cow.pins) == 4 && shim.pages == 3);
+	CHECK(vmo_cow_pin(&a->cow, 5 * L - 1, 5 * L) == -ERANGE);
+	CHECK(atomic64_read(&a->cow.pins) == 4);
+	CHECK(vmo_cow_remove(&a->cow, 0, 5 * L - 1) == -EBADFD);
+	CHECK(vmo_cow_remove(&a->cow, L + 1, L + 1) == -EBADFD);
+	CHECK(vmo_cow_resize(&a->cow, L + 1) == -EBADFD && a->cow.end == 5 * L);
+	CHECK(!vmo_cow_resize(&a->cow, L + 2) && !vmo_cow_resize(&a->cow, 5 * L));
+	CHECK(get(a, L + 1) == 7);
+	b = content_new(0, 5 * L);
+	CHECK(vmo_cow_snapshot(&a->cow, &b->cow, VMO_KEY_MAX, false) == -EBADFD);
+	CHECK(!vmo_cow_snapshot(&a->cow, &b->cow, VMO_KEY_MAX, true));
+	CHECK(page->shares == 1 && page_at(a, L + 1) == page);
+	CHECK(get(b, L + 1) == 7 && page_at(b, L + 1) != page);
+	put(a, L + 1, 8, 0);		/* in place, and not seen by the snapshot */
+	CHECK(page_at(a, L + 1) == page && get(b, L + 1) == 7);
+	vmo_cow_unpin(&a->cow, L - 1, L + 1);
+	CHECK(vmo_cow_remove(&a->cow, 0, 5 * L - 1) == -EBADFD && page->pins == 1);
+	vmo_cow_unpin(&a->cow, L + 1, L + 1);
+	CHECK(!atomic64_read(&a->cow.pins));
+	CHECK(!vmo_cow_remove(&a->cow, 0, 5 * L - 1));
+	content_free(a);
+	content_free(b);
+}
+
+/* N4: a counter is full at 65,535; a range that meets it pins nothing. */
+static void t_pin_most(void)
+{
+	struct content *c = content_new(0, 4);
+	int i;
+
+	for (i = 0; i < 65535; i++)
+		CHECK(!vmo_cow_pin(&c->cow, 2, 2));
+	CHECK(vmo_cow_pin(&c->cow, 2, 2) == -EAGAIN);
+	CHECK(vmo_cow_pin(&c->cow, 0, 3) == -EAGAIN);
+	CHECK(atomic64_read(&c->cow.pins) == 65535);
+	CHECK(page_at(c, 1)->pins == 0 && page_at(c, 2)->shares == 1);
+	vmo_cow_unpin(&c->cow, 2, 2);
+	CHECK(!vmo_cow_pin(&c->cow, 0, 3));
+	vmo_cow_unpin(&c->cow, 0, 3);
+	for (i = 0; i < 65534; i++)
+		vmo_cow_unpin(&c->cow, 2, 2);
+	CHECK(page_at(c, 2)->refs == 1);
+	content_free(c);
+}
+
+/* O3: what is not pinned is given up, what is pinned is cleared in place. */
+static void t_zero(void)
+{
+	struct content *a = content_new(0, 5 * L), *b;
+	struct page *pinned;
+	pgoff_t i;
+
+	for (i = 0; i < 5 * L; i++)
+		put(a, i, i + 1, 0);
+	pinned = page_at(a, 2 * L);
+	CHECK(!vmo_cow_pin(&a->cow, 2 * L, 2 * L) && !vmo_cow_pin(&a->cow, 2 * L, 2 * L));
+	CHECK(!vmo_cow_zero(&a->cow, L / 2, 4 * L - 1));
+	for (i = 0; i < 5 * L; i++)
+		CHECK(get(a, i) == (i < L / 2 || i >= 4 * L ? i + 1 : 0));
+	CHECK(page_at(a, 2 * L) == pinned && !page_at(a, 2 * L + 1) && !page_at(a, 2 * L - 1));
+	CHECK(vmo_cow_zero(&a->cow, 0, 5 * L) == -ERANGE);
+	vmo_cow_unpin(&a->cow, 2 * L, 2 * L);
+	CHECK(!vmo_cow_zero(&a->cow, 2 * L, 2 * L) && page_at(a, 2 * L) == pinned);
+	vmo_cow_unpin(&a->cow, 2 * L, 2 * L);
+	b = content_snapshot(a, 0, 5 * L);
+	CHECK(!vmo_cow_zero(&a->cow, 0, 5 * L - 1) && !page_at(a, 2 * L));
+	CHECK(get(b, 0) == 1 && get(b, 4 * L) == 4 * L + 1);
+	/* Bytes of a page that is shared, and of none. */
+	CHECK(!vmo_cow_lock_shared(&b->cow));
+	CHECK(!vmo_cow_clear(&b->cow, 2 * L + 1, 0, 8));
+	CHECK(vmo_cow_clear(&b->cow, 5 * L, 0, 8) == -ERANGE);
+	CHECK(!vmo_cow_clear(&b->cow, 0, 0, PAGE_SIZE));
+	vmo_cow_unlock_shared(&b->cow);
+	CHECK(!page_at(b, 2 * L + 1));
+	CHECK(!get(b, 0) && page_at(b, 0));
+	content_free(a);
+	content_free(b);
+}
+
+/* Who must not wait gets what is known to be ours, and nothing else changes. */
+static void t_nowait(void)
+{
+	struct content *a = content_new(0, 10), *b;
+	struct page *page = put(a, 1, 1, 0), *out;
+	long allocs = shim.allocs;
+
+	CHECK(vmo_cow_trylock_shared(&a->cow));
+	CHECK(!vmo_cow_own_page(&a->cow, 1, VMO_OWN_NOWAIT, &out) && out == page);
+	vmo_page_unlock(out);
+	vmo_page_put(out);
+	CHECK(vmo_cow_own_page(&a->cow, 2, VMO_OWN_NOWAIT, &out) == -EBUSY);
+	CHECK(vmo_cow_own_page(&a->cow, 10, VMO_OWN_NOWAIT, &out) == -ERANGE);
+	vmo_page_lock(page);
+	CHECK(vmo_cow_own_page(&a->cow, 1, VMO_OWN_NOWAIT, &out) == -EBUSY);
+	vmo_page_unlock(page);
+	vmo_cow_unlock_shared(&a->cow);
+	b = content_snapshot(a, 0, 10);
+	CHECK(vmo_cow_trylock_shared(&a->cow));
+	CHECK(vmo_cow_own_page(&a->cow, 1, VMO_OWN_NOWAIT, &out) == -EBUSY);
+	vmo_cow_unlock_shared(&a->cow);
+	CHECK(shim.allocs == allocs && page->refs == 1 && page->shares == 1);
+	content_free(a);
+	content_free(b);
+}
+
+/* K3: a clone of a slice does not see what is behind the slice. */
+static void t_limit(void)
+{
+	struct content *a = content_new(0, 5 * L), *b = content_new(L, 5 * L);
+	pgoff_t i;
+
+	for (i = 0; i < 5 * L; i++)
+		put(a, i, i + 1, VMO_OWN_WRITABLE);
+	CHECK(!vmo_cow_snapshot(&a->cow, &b->cow, 2 * L + 3, false));
+	for (i = L; i < 5 * L; i++)
+		CHECK(i < 2 * L + 3 ? get(b, i) == i + 1 : !page_at(b, i));
+	CHECK(page_at(a, 2 * L + 3)->shares == 1);
+	content_free(b);
+	b = content_new(L, 5 * L);
+	CHECK(!vmo_cow_snapshot(&a->cow, &b->cow, L, false) && !b->cow.tree.root);
+	content_free(b);
+	content_free(a);
+}
+
 /* mine and writable belong to one content and one epoch. */
 static void t_bits(void)
 {
@@ -578,6 +710,11 @@ int main(void)
 		{ "usage: the sum of a family is what it holds", t_usage },
 		{ "diff: ranges, heights, equal nodes skipped", t_diff },
 		{ "iteration skips gaps", t_iterate },
+		{ "n2 n5 k6 inv-4.7: what a pin keeps and blocks", t_pin },
+		{ "n4: 65,535 pins of a page", t_pin_most },
+		{ "o3: zero gives pages up, but clears pinned ones", t_zero },
+		{ "own without waiting", t_nowait },
+		{ "k3: a snapshot of a slice ends with it", t_limit },
 		{ "bitmaps are of one content and epoch", t_bits },
 	};
 	int ret;

@@ -239,8 +239,9 @@ static int set_pages(struct vmo *vmo, pgoff_t pages)
 	if (pages > old)
 		i_size_write(host, end);
 	err = vmo_cow_resize(&vmo->content->cow, vmo->base + pages);
-	if (!err == (pages < old))
-		i_size_write(host, err ? (loff_t)(vmo->base + old) << PAGE_SHIFT : end);
+	if (err)
+		end = (loff_t)(vmo->base + old) << PAGE_SHIFT;
+	i_size_write(host, end);
 	return err;
 }
 

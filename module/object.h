@@ -42,7 +42,7 @@ struct vmo_content {
 	struct vmo_home *home;
 	unsigned long flags;
 	struct rw_semaphore size_lock;
-	spinlock_t rings_lock;
+	spinlock_t rings_lock;	/* who has a content size in common */
 };
 
 #define VMO_CONTENT_RESIZABLE	BIT(0)
@@ -84,7 +84,7 @@ struct vmo {
 	unsigned long nr_children;
 	wait_queue_head_t childless;
 	char name[VMO_NAME_SIZE];
-	spinlock_t name_lock;
+	spinlock_t name_lock;	/* covers name */
 };
 
 #define VMO_OBJ_COW_CLONE	BIT(0)

@@ -35,6 +35,15 @@ check-next: ## the same on sid's kernel (STRICT=1: no excuse)
 check-engine: ## the engine in user space, and the protocol's model
 	@scripts/check-engine
 
+check-rules: ## every rule of docs/rules.tsv is named by a test that passed (check, check-engine)
+	@scripts/check-rules
+
+features: ## docs/features.md, of docs/features.tsv, docs/rules.tsv and the tests that ran
+	@scripts/gen-features
+
+mutants: ## drops one step after the other, and names the test that finds it
+	@scripts/mutants
+
 check-style: ## checkpatch, sparse, layers, symbols, headers
 	@scripts/check-style
 
@@ -68,7 +77,7 @@ clean: ## build products; the cache of kernels stays
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all module demo check check-debug check-next check-engine check-style bench \
-	bench-check soak install uninstall clean help
+.PHONY: all module demo check check-debug check-next check-engine check-rules features \
+	mutants check-style bench bench-check soak install uninstall clean help
 
 endif

@@ -820,7 +820,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 	} else if (end < cow->end) {
 		first = widen_first(cow, end);
 		last = cow->end - 1;
-		cow->end = end;
+		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
 		vmo_tree_cut(&cut, &cow->tree, first, VMO_KEY_MAX, &pool);
 		revoke_cut(cow, &cut, end, last);
 		wait_zero_pages(cow);
@@ -843,7 +843,7 @@ int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end)
 	if (ret)
 		return ret;
 	if (end >= cow->end) {
-		cow->end = end;
+		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
 		vmo_cow_unlock_excl(cow);
 		return 0;
 	}

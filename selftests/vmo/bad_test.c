@@ -38,6 +38,8 @@ FIXTURE(vmo) {
 	struct state before;
 };
 
+typedef FIXTURE_DATA(vmo) fixture;
+
 static struct iovec the_iov;
 static uint64_t the_word;
 
@@ -50,7 +52,7 @@ static uint64_t content_sum(int fd)
 	return sum;
 }
 
-static void look(FIXTURE_DATA(vmo) *self, struct state *state)
+static void look(fixture *self, struct state *state)
 {
 	state->fds = count_fds();
 	for (int i = 0; i < 2; i++) {
@@ -93,7 +95,7 @@ FIXTURE_SETUP(vmo)
 	self->before.pins = vmo_counter("pins");
 }
 
-static void unchanged(struct __test_metadata *_metadata, FIXTURE_DATA(vmo) *self,
+static void unchanged(struct __test_metadata *_metadata, fixture *self,
 		      const char *what)
 {
 	struct state now;
@@ -143,21 +145,22 @@ enum on { ON_DEV, ON_FIXED, ON_RESIZABLE };
 enum need { NOTHING = 0, READ_MODE = 1, WRITE_MODE = 2 };
 
 /*
- * One row for each command: the first version's size, where the new descriptor
- * and the flags are, which flags there are, what the descriptor has to allow.
+ * One row for each command: the first version's size; where the new descriptor,
+ * the flags and the reserved field are, counted from 1, and 0 for none; which
+ * flags there are; what the descriptor has to allow; whether nothing is answered.
  */
 struct command {
 	const char *name;
 	unsigned int nr;
 	size_t size;
 	size_t min;
-	int fd;
-	int flags;
-	int reserved;
+	unsigned int fd;
+	unsigned int flags;
+	unsigned int reserved;
 	uint32_t known;
 	enum on on;
 	enum need need;
-	bool answers;
+	bool silent;
 };
 
 #define ROW(_cmd, _struct, _last, ...)						\
@@ -165,12 +168,10 @@ struct command {
 		.name = #_cmd, .nr = _IOC_NR(_cmd), .size = sizeof(struct _struct), \
 		.min = offsetof(struct _struct, _last) +			\
 		       sizeof(((struct _struct *)NULL)->_last),			\
-		.fd = -1, .flags = -1, .reserved = -1, .answers = true, __VA_ARGS__ \
+		__VA_ARGS__							\
 	}
-#define AT(_struct, _field)	offsetof(struct _struct, _field)
+#define AT(_struct, _field)	(1 + offsetof(struct _struct, _field))
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverride-init"
 static const struct command commands[] = {
 	ROW(VMO_PROBE, vmo_probe, max_size, .on = ON_DEV),
 	ROW(VMO_CREATE, vmo_create, fd, .on = ON_DEV, .need = WRITE_MODE,
@@ -188,9 +189,9 @@ static const struct command commands[] = {
 	    .known = VMO_REFERENCE_NO_WRITE | VMO_REFERENCE_RESIZABLE),
 	ROW(VMO_RESIZE, vmo_resize, reserved, .on = ON_RESIZABLE, .need = WRITE_MODE,
 	    .flags = AT(vmo_resize, flags), .reserved = AT(vmo_resize, reserved),
-	    .answers = false),
+	    .silent = true),
 	ROW(VMO_OP_RANGE, vmo_op_range, length, .on = ON_FIXED, .need = WRITE_MODE,
-	    .flags = AT(vmo_op_range, flags), .answers = false),
+	    .flags = AT(vmo_op_range, flags), .silent = true),
 	ROW(VMO_PIN, vmo_pin, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_pin, fd), .flags = AT(vmo_pin, flags),
 	    .known = VMO_PIN_READ | VMO_PIN_WRITE),
@@ -202,15 +203,17 @@ static const struct command commands[] = {
 	ROW(VMO_WRITE, vmo_rw, actual, .on = ON_FIXED, .need = WRITE_MODE,
 	    .flags = AT(vmo_rw, flags), .known = VMO_RW_TRIM),
 };
-#pragma GCC diagnostic pop
 
-#define FOR_EACH_COMMAND(_cmd)							\
-	for (const struct command *_cmd = commands;				\
-	     _cmd < commands + ARRAY_SIZE(commands); _cmd++)
+static const struct command *const the_end = commands + ARRAY_SIZE(commands);
 
 static bool is(const struct command *cmd, unsigned int num)
 {
 	return cmd->nr == _IOC_NR(num);
+}
+
+static void *field(void *buf, unsigned int at)
+{
+	return (char *)buf + at - 1;
 }
 
 /* An argument that works and leaves the object as it is. */
@@ -238,17 +241,17 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 		((struct vmo_rw *)buf)->iov = (uintptr_t)&the_iov;
 		((struct vmo_rw *)buf)->iov_count = 1;
 	}
-	if (cmd->fd >= 0)
-		*(int32_t *)((char *)buf + cmd->fd) = -77;
+	if (cmd->fd)
+		*(int32_t *)field(buf, cmd->fd) = -77;
 	return buf;
 }
 
 static uint32_t *flags_of(const struct command *cmd, void *buf)
 {
-	return (uint32_t *)((char *)buf + cmd->flags);
+	return field(buf, cmd->flags);
 }
 
-static int target(FIXTURE_DATA(vmo) *self, const struct command *cmd)
+static int target(fixture *self, const struct command *cmd)
 {
 	switch (cmd->on) {
 	case ON_DEV:
@@ -265,7 +268,7 @@ static int call_on(int fd, const struct command *cmd, size_t size, void *arg)
 	return ioctl(fd, _IOC(_IOC_READ | _IOC_WRITE, VMO_IOC, cmd->nr, size), arg);
 }
 
-static int call(FIXTURE_DATA(vmo) *self, const struct command *cmd, void *arg)
+static int call(fixture *self, const struct command *cmd, void *arg)
 {
 	return call_on(target(self, cmd), cmd, cmd->size, arg);
 }
@@ -276,9 +279,9 @@ static void works(struct __test_metadata *_metadata, int fd, const struct comman
 {
 	EXPECT_EQ(0, call_on(fd, cmd, size, arg))
 		TH_LOG("%s, %zu bytes, flags 0x%x: %s", cmd->name, size,
-		       cmd->flags >= 0 ? *flags_of(cmd, arg) : 0, strerror(errno));
-	if (cmd->fd >= 0)
-		EXPECT_EQ(0, close(*(int32_t *)((char *)arg + cmd->fd)))
+		       cmd->flags ? *flags_of(cmd, arg) : 0, strerror(errno));
+	if (cmd->fd)
+		EXPECT_EQ(0, close(*(int32_t *)field(arg, cmd->fd)))
 			TH_LOG("%s: no descriptor", cmd->name);
 }
 
@@ -289,7 +292,7 @@ TEST_F(vmo, bad_structure_sizes)
 	static uint64_t words[2048];
 	char *buf = (char *)words;
 
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		const size_t longer[] = { cmd->size + 1, cmd->size + 8, PS, 16383 };
 		int fd = target(self, cmd);
 
@@ -328,14 +331,14 @@ TEST_F(vmo, bad_direction_does_not_matter)
 {
 	uint64_t buf[32];
 
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		for (unsigned int dir = 0; dir < 4; dir++) {
 			good_argument(cmd, buf, sizeof(buf));
 			EXPECT_EQ(0, ioctl(target(self, cmd),
 					   _IOC(dir, VMO_IOC, cmd->nr, cmd->size), buf))
 				TH_LOG("%s, direction %u", cmd->name, dir);
-			if (cmd->fd >= 0)
-				close(*(int32_t *)((char *)buf + cmd->fd));
+			if (cmd->fd)
+				close(*(int32_t *)field(buf, cmd->fd));
 		}
 	}
 }
@@ -347,7 +350,7 @@ TEST_F(vmo, bad_pointers)
 	ASSERT_NE(MAP_FAILED, p);
 	ASSERT_EQ(0, munmap(p + PS, PS));
 	ASSERT_EQ(0, mprotect(p + 2 * PS, PS, PROT_NONE));
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		char *edge = p + PS - cmd->size;
 
 		REFUSED(EFAULT, call(self, cmd, NULL), "%s(NULL)", cmd->name);
@@ -373,8 +376,8 @@ TEST_F(vmo, bad_read_only_structure)
 	char *p = mmap(NULL, PS, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ASSERT_NE(MAP_FAILED, p);
-	FOR_EACH_COMMAND(cmd) {
-		if (!cmd->answers)
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
+		if (cmd->silent)
 			continue;
 		good_argument(cmd, p, cmd->size);
 		ASSERT_EQ(0, mprotect(p, PS, PROT_READ));
@@ -428,8 +431,8 @@ TEST_F(vmo, bad_flags)
 {
 	uint64_t buf[32], copy[32];
 
-	FOR_EACH_COMMAND(cmd) {
-		if (cmd->flags < 0)
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
+		if (!cmd->flags)
 			continue;
 		for (int bit = 0; bit < 32; bit++) {
 			if (cmd->known >> bit & 1)
@@ -442,9 +445,9 @@ TEST_F(vmo, bad_flags)
 				EXPECT_EQ(0, memcmp(copy, buf, sizeof(buf)))
 					TH_LOG("%s answered", cmd->name);
 		}
-		for (int bit = 0; bit < 32 && cmd->reserved >= 0; bit++) {
+		for (int bit = 0; bit < 32 && cmd->reserved; bit++) {
 			good_argument(cmd, buf, sizeof(buf));
-			*(uint32_t *)((char *)buf + cmd->reserved) = 1U << bit;
+			*(uint32_t *)field(buf, cmd->reserved) = 1U << bit;
 			memcpy(copy, buf, sizeof(buf));
 			REFUSED(EINVAL, call(self, cmd, buf), "%s, reserved %d", cmd->name, bit);
 			EXPECT_EQ(0, memcmp(copy, buf, sizeof(buf)));
@@ -457,13 +460,13 @@ TEST_F(vmo, bad_not_the_known_flags)
 {
 	uint64_t buf[32];
 
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		for (int bit = 0; bit < 32; bit++) {
 			if (!(cmd->known >> bit & 1))
 				continue;
 			good_argument(cmd, buf, sizeof(buf));
 			if (is(cmd, VMO_NAME))
-				strcpy((char *)buf + AT(vmo_name, name), NAME);
+				memcpy(field(buf, AT(vmo_name, name)), NAME, sizeof(NAME));
 			*flags_of(cmd, buf) |= 1U << bit;
 			works(_metadata, target(self, cmd), cmd, cmd->size, buf);
 		}
@@ -529,7 +532,7 @@ TEST_F(vmo, bad_descriptors)
 	ASSERT_LE(0, path);
 	shut = dup(path);
 	close(shut);
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		for (int i = 0; i < n; i++) {
 			ASSERT_LE(0, others[i]);
 			good_argument(cmd, buf, sizeof(buf));
@@ -553,17 +556,18 @@ TEST_F(vmo, bad_door)
 {
 	uint64_t buf[32];
 
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		int wrong = cmd->on == ON_DEV ? self->fixed : self->dev;
+		int right = target(self, cmd);
 
 		good_argument(cmd, buf, sizeof(buf));
 		REFUSED(ENOTTY, call_on(wrong, cmd, cmd->size, buf), "%s", cmd->name);
 		/* Before everything else that is wrong. */
 		REFUSED(ENOTTY, call_on(wrong, cmd, 0, NULL), "%s", cmd->name);
-		REFUSED(ENOTTY, ioctl(target(self, cmd), _IOC(3, VMO_IOC + 1, cmd->nr, cmd->size),
-				      buf), "%s in another letter", cmd->name);
-		REFUSED(ENOTTY, ioctl(target(self, cmd), _IOC(3, VMO_IOC, cmd->nr | 0x80, cmd->size),
-				      buf), "%s + 0x80", cmd->name);
+		REFUSED(ENOTTY, ioctl(right, _IOC(3, VMO_IOC + 1, cmd->nr, cmd->size), buf),
+			"%s in another letter", cmd->name);
+		REFUSED(ENOTTY, ioctl(right, _IOC(3, VMO_IOC, cmd->nr | 0x80, cmd->size), buf),
+			"%s + 0x80", cmd->name);
 	}
 }
 
@@ -584,7 +588,7 @@ TEST_F(vmo, bad_access_to_the_device)
 		if (modes[i] == O_RDONLY) {
 			EXPECT_ERRNO(EACCES, ioctl(dev, VMO_CREATE, &create));
 			EXPECT_EQ(-77, create.fd);
-			FOR_EACH_COMMAND(cmd) {
+			for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 				if (cmd->on == ON_DEV)
 					continue;
 				good_argument(cmd, buf, sizeof(buf));
@@ -608,7 +612,7 @@ TEST_F(vmo, r1_access_of_descriptors)
 	static const int modes[] = { O_RDONLY, O_WRONLY };
 	uint64_t buf[32];
 
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		if (cmd->on == ON_DEV)
 			continue;
 		for (int i = 0; i < 2; i++) {
@@ -623,7 +627,7 @@ TEST_F(vmo, r1_access_of_descriptors)
 			else
 				REFUSED(EACCES, call_on(fd, cmd, cmd->size, buf), "%s", cmd->name);
 			if (refused && !is(cmd, VMO_PIN)) {
-				/* In this order: ENOTTY, EINVAL, EFAULT, E2BIG, EACCES, EINVAL. */
+				/* Size, memory, tail, access, flags: in this order. */
 				*flags_of(cmd, buf) |= 1U << 31;
 				REFUSED(EACCES, call_on(fd, cmd, cmd->size, buf),
 					"%s with a bad flag", cmd->name);
@@ -884,8 +888,8 @@ TEST_F(vmo, n1_bad_pins)
 {
 	const struct range rows[] = {
 		{ 0, 0, EINVAL }, { SIZE, 0, EINVAL }, { 0, 1, EINVAL }, { 1, PS, EINVAL },
-		{ PS, PS + 1, EINVAL }, { 0, PS - 1, EINVAL }, { 0, -1, EINVAL }, { -1, PS, EINVAL },
-		{ SIZE + 1, PS, EINVAL },
+		{ PS, PS + 1, EINVAL }, { 0, PS - 1, EINVAL }, { 0, -1, EINVAL },
+		{ -1, PS, EINVAL }, { SIZE + 1, PS, EINVAL },
 		{ 0, SIZE + PS, ERANGE }, { SIZE, PS, ERANGE }, { SIZE - PS, 2 * PS, ERANGE },
 		{ SIZE + PS, PS, ERANGE }, { -PS, PS, ERANGE }, { -PS, 2 * PS, ERANGE },
 		{ PS, -PS, ERANGE }, { 2 * PS, -PS, ERANGE }, { ABOVE, PS, ERANGE },
@@ -1035,7 +1039,7 @@ TEST_F(vmo, m5_bad_sizes)
 
 /* ---- names ------------------------------------------------------------- */
 
-static void try_name(struct __test_metadata *_metadata, FIXTURE_DATA(vmo) *self,
+static void try_name(struct __test_metadata *_metadata, fixture *self,
 		     const char *name, const char *why)
 {
 	struct vmo_create create = { .size = PS, .fd = -77 };
@@ -1091,7 +1095,7 @@ TEST_F(vmo, bad_not_these_names)
 	}
 	memset(set.name, 0, VMO_NAME_SIZE);
 	EXPECT_EQ(0, ioctl(self->fixed, VMO_NAME, &set));
-	strcpy(set.name, NAME);
+	memcpy(set.name, NAME, sizeof(NAME));
 	EXPECT_EQ(0, ioctl(self->fixed, VMO_NAME, &set));
 }
 
@@ -1165,7 +1169,8 @@ TEST_F(vmo, d1_trim)
 	} rows[] = {
 		{ SIZE - 1, 10, 0, 1 }, { SIZE - 10, 10, 0, 10 }, { SIZE, 10, 0, 0 },
 		{ SIZE + 100, 10, 0, 0 }, { ABOVE, 10, 0, 0 }, { -100, 10, 0, 0 },
-		{ -1, 0, 0, 0 }, { -1, 1, ERANGE, 0 }, { -10, 10, ERANGE, 0 }, { -5, 10, ERANGE, 0 },
+		{ -1, 0, 0, 0 }, { -1, 1, ERANGE, 0 }, { -10, 10, ERANGE, 0 },
+		{ -5, 10, ERANGE, 0 },
 		{ 0, SIZE + PS, 0, SIZE },
 	};
 	char *buf = calloc(2, SIZE);
@@ -1269,7 +1274,7 @@ TEST_F(vmo, d1_longer_than_two_gigabytes)
 }
 
 /* @good bytes of memory are there, then there is none. */
-static void try_second_iovec(struct __test_metadata *_metadata, FIXTURE_DATA(vmo) *self,
+static void try_second_iovec(struct __test_metadata *_metadata, fixture *self,
 			     size_t good)
 {
 	char *none = mmap(NULL, PS, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -1321,10 +1326,10 @@ TEST_F(vmo, bad_no_descriptor_is_free)
 	uint64_t buf[32];
 
 	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
-	FOR_EACH_COMMAND(cmd) {
+	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
 		int ret, err;
 
-		if (cmd->fd < 0)
+		if (!cmd->fd)
 			continue;
 		good_argument(cmd, buf, sizeof(buf));
 		none = old;
@@ -1336,7 +1341,7 @@ TEST_F(vmo, bad_no_descriptor_is_free)
 		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
 		EXPECT_EQ(-1, ret) TH_LOG("%s", cmd->name);
 		EXPECT_EQ(EMFILE, err) TH_LOG("%s", cmd->name);
-		EXPECT_EQ(-77, *(int32_t *)((char *)buf + cmd->fd));
+		EXPECT_EQ(-77, *(int32_t *)field(buf, cmd->fd));
 		unchanged(_metadata, self, cmd->name);
 	}
 }

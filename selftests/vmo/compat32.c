@@ -87,7 +87,7 @@ static const struct layout layouts[] = {
 
 #define NR_LAYOUTS	(sizeof(layouts) / sizeof(layouts[0]))
 
-#ifdef __i386__
+#ifndef LAYOUTS_ONLY
 
 #include <asm/unistd.h>
 

@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <limits.h>
 
+#define LAYOUTS_ONLY
 #include "compat32.c"
 
 #define NO_IA32		77

@@ -395,4 +395,44 @@ TEST_F(vmo, s1_fixed_size)
 	close(fd);
 }
 
+TEST_F(vmo, a7_info)
+{
+	struct vmo_create arg = {
+		.size = 3 * PS - 1, .flags = VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC,
+		.name = "an object",
+	};
+	struct vmo_info info, first;
+	struct vmo_name name = { };
+
+	ASSERT_EQ(0, ioctl(self->dev, VMO_CREATE, &arg));
+	ASSERT_EQ(0, vmo_stat(arg.fd, &info));
+	EXPECT_LT(0, info.id);
+	EXPECT_EQ(0, info.parent_id);
+	EXPECT_EQ(3 * PS, info.size);
+	EXPECT_EQ(3 * PS - 1, info.content_size);
+	EXPECT_EQ(0, info.committed_bytes);
+	EXPECT_EQ(0, info.metadata_bytes);
+	EXPECT_EQ(0, info.children);
+	EXPECT_EQ(0, info.pinned_bytes);
+	EXPECT_EQ(VMO_INFO_RESIZABLE | VMO_INFO_MAY_RESIZE | VMO_INFO_EXEC, info.flags);
+	EXPECT_EQ(0, strcmp("an object", info.name));
+	/* A program that knows the first version only. */
+	memset(&first, 0x55, sizeof(first));
+	EXPECT_EQ(0, ioctl(arg.fd, _IOWR(VMO_IOC, 0x12, char[offsetof(struct vmo_info,
+									pinned_bytes)]),
+			   memset(&first, 0, offsetof(struct vmo_info, pinned_bytes))));
+	EXPECT_EQ(info.id, first.id);
+	EXPECT_EQ(info.flags, first.flags);
+	EXPECT_EQ(0x5555555555555555ULL, first.pinned_bytes);
+	EXPECT_EQ(0, ioctl(arg.fd, VMO_NAME, &name));
+	EXPECT_EQ(0, strcmp("an object", name.name));
+	memset(name.name, 0, sizeof(name.name));
+	memset(name.name, 'n', VMO_NAME_SIZE - 1);
+	name.flags = VMO_NAME_SET;
+	EXPECT_EQ(0, ioctl(arg.fd, VMO_NAME, &name));
+	ASSERT_EQ(0, vmo_stat(arg.fd, &info));
+	EXPECT_EQ(0, memcmp(name.name, info.name, VMO_NAME_SIZE));
+	close(arg.fd);
+}
+
 TEST_HARNESS_MAIN

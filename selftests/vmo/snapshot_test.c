@@ -20,7 +20,7 @@ FIXTURE_TEARDOWN(vmo)
 	close(self->dev);
 }
 
-TEST_F(vmo, snapshot_keeps_both_sides_apart)
+TEST_F(vmo, k5_k9_snapshot_keeps_both_sides_apart)
 {
 	int fd = vmo_new_pages(self->dev, 80), child;
 	char *p = vmo_map(fd, 80, RW), *c, *address;
@@ -381,10 +381,11 @@ TEST_F(vmo, h4_parents_and_children)
 	close(c);
 }
 
-TEST_F(vmo, a2_info_of_a_pair)
+TEST_F(vmo, a2_a3_info_of_a_pair)
 {
 	int fd = vmo_new_pages(self->dev, 100), child;
 	struct vmo_info p, c;
+	char *map;
 
 	for (int i = 0; i < 16; i++)
 		ASSERT_EQ(0, write_page(fd, i * 5, 100));
@@ -394,6 +395,13 @@ TEST_F(vmo, a2_info_of_a_pair)
 	EXPECT_EQ(0, p.shared_bytes);
 	EXPECT_EQ(16 * PS, p.scaled_bytes);
 	EXPECT_LT(0, p.metadata_bytes);
+	/* A hole is nobody's page, even if it is mapped. */
+	map = vmo_map(fd, 100, RO);
+	ASSERT_NE(NULL, map);
+	EXPECT_EQ(0, *(volatile char *)(map + 2 * PS));
+	munmap(map, 100 * PS);
+	ASSERT_EQ(0, vmo_stat(fd, &p));
+	EXPECT_EQ(16 * PS, p.committed_bytes);
 
 	child = vmo_snap(fd);
 	ASSERT_EQ(0, vmo_stat(fd, &p));

@@ -142,7 +142,7 @@ static void *resize_thread(void *arg)
 }
 
 /* D5: an object that shrinks under a call. */
-TEST_F(vmo, d5_d3_shrink_under_a_call)
+TEST_F(vmo, d5_d3_lk3_shrink_under_a_call)
 {
 	uint64_t shared[2] = { new_resizable(self->dev, 600 * PS), 0 }, actual;
 	char *buf = malloc(600 * PS);

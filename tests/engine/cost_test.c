@@ -235,7 +235,7 @@ int main(void)
 		{ "look-up and snapshot cost the same at depth 1 and 10,000", t_depth },
 		{ "a chain of 10,000 closes from its start", t_close_forward },
 		{ "a chain of 10,000 closes from its end", t_close_backward },
-		{ "a chain of 10,000 closes in any order", t_close_mixed },
+		{ "k17 lk5: a chain of 10,000 closes in any order", t_close_mixed },
 		{ "look-up and snapshot cost the same for 1 MiB and 1 TiB", t_size },
 		{ "pages scattered over 1 TiB cost their height", t_scattered },
 		{ "a snapshot costs what was written since the last", t_dirty },

@@ -268,12 +268,12 @@ static void t_snapshot(void)
 int main(void)
 {
 	static const struct tap_test tests[] = {
-		{ "write: each allocation and wait fails in turn", t_write },
+		{ "k10: write: each allocation and wait fails in turn", t_write },
 		{ "write: where the tree grows", t_write_far },
 		{ "write: where the tree is empty", t_write_new },
 		{ "grow: each allocation and wait fails in turn", t_grow },
 		{ "usage and seek: each wait fails in turn", t_ask },
-		{ "commit: each allocation and wait fails in turn", t_commit },
+		{ "t4: commit: each allocation and wait fails in turn", t_commit },
 		{ "remove: each allocation and wait fails in turn", t_remove },
 		{ "zero: each allocation and wait fails in turn", t_zero },
 		{ "n3: pin: each allocation and wait fails in turn", t_pin },

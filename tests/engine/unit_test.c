@@ -688,7 +688,7 @@ static void t_bits(void)
 int main(void)
 {
 	static const struct tap_test tests[] = {
-		{ "look-up: pages, holes, the largest key", t_lookup },
+		{ "m1 m2: look-up: pages, holes, the largest key", t_lookup },
 		{ "limits: -ERANGE outside of the window", t_range },
 		{ "gaps cost nothing in a nearly endless object", t_endless },
 		{ "remove: whole nodes and boundaries", t_remove },
@@ -696,7 +696,7 @@ int main(void)
 		{ "snapshot: both sides, a snapshot of one, closes", t_snapshot },
 		{ "window: inside, over the end, past it, far base", t_window },
 		{ "window: one page does not keep a gigabyte", t_window_small },
-		{ "share counts are exact", t_shares },
+		{ "m3: share counts are exact", t_shares },
 		{ "inv-ours: a foreign holder forces a copy", t_ours },
 		{ "inv-ours: the caller's own reference is none", t_referenced },
 		{ "inv-4.3: revoked before the share is dropped", t_order },
@@ -705,7 +705,7 @@ int main(void)
 		{ "inv-4.7: a held page stays, the snapshot copies", t_held },
 		{ "inv-4.9: a mapped hole is unmapped when filled", t_hole },
 		{ "bad memory: -EIO and nothing changed", t_poison },
-		{ "resize: what was cut stays cut", t_resize },
+		{ "z1 z2: resize: what was cut stays cut", t_resize },
 		{ "seek: data and holes", t_seek },
 		{ "usage: the sum of a family is what it holds", t_usage },
 		{ "diff: ranges, heights, equal nodes skipped", t_diff },
@@ -714,7 +714,7 @@ int main(void)
 		{ "n4: 65,535 pins of a page", t_pin_most },
 		{ "o3: zero gives pages up, but clears pinned ones", t_zero },
 		{ "own without waiting", t_nowait },
-		{ "k3: a snapshot of a slice ends with it", t_limit },
+		{ "k3 k7: a snapshot of a slice ends with it", t_limit },
 		{ "bitmaps are of one content and epoch", t_bits },
 	};
 	int ret;

@@ -883,6 +883,12 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 		cow->ops->unmap(cow, from, to, false);
 }
 
+/* Bad memory is held as well, but nobody writes it and nobody can copy it. */
+static bool has_to_stay(struct page *page)
+{
+	return vmo_page_held(page, 0) && !vmo_page_poisoned(page);
+}
+
 /*
  * Clears the writable bits of [first, last] but for pages that somebody who
  * may still write them holds. Those stay with this content, and the leaf and
@@ -901,7 +907,7 @@ static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
 		key = base + VMO_LEAF_SLOTS;
 		spin_lock(&leaf->lock);
 		for (i = 0; i < VMO_LEAF_SLOTS; i++)
-			if (mask & BIT_ULL(i) && !vmo_page_held(leaf->slot[i], 0))
+			if (mask & BIT_ULL(i) && !has_to_stay(leaf->slot[i]))
 				leaf->writable &= ~BIT_ULL(i);
 		spin_unlock(&leaf->lock);
 		cond_resched();

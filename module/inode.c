@@ -257,7 +257,7 @@ static struct file *file_on_inode(struct inode *inode, int flags,
 
 	/* alloc_file_pseudo() does not take what __fput() puts. */
 	__module_get(THIS_MODULE);
-	file = alloc_file_pseudo(inode, vmo_mnt, "vmo", flags, fops);
+	file = alloc_file_pseudo(inode, vmo_mnt, "vmo", flags | O_LARGEFILE, fops);
 	if (IS_ERR(file))
 		module_put(THIS_MODULE);
 	return file;

@@ -4,6 +4,7 @@
  * sizes, copies and answers, and thin handlers that see kernel memory only.
  * The contract is the DOC block of uapi/linux/vmo.h.
  */
+#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/overflow.h>
@@ -34,12 +35,14 @@ union cmd_buffer {
  * @vmo: the object behind it; NULL for /dev/vmo
  * @arg: the structure, in and out
  * @made: out: a new file, for which the caller gets a descriptor
+ * @silent: out: there is nothing to answer, so nothing that could fail after all
  */
 struct vmo_ucmd {
 	struct file *file;
 	struct vmo *vmo;
 	union cmd_buffer *arg;
 	struct file *made;
+	bool silent;
 };
 
 /**
@@ -207,6 +210,7 @@ static int cmd_resize(struct vmo_ucmd *ucmd)
 	struct vmo_resize *resize = &ucmd->arg->resize;
 	int err;
 
+	ucmd->silent = true;
 	if (resize->flags || resize->reserved)
 		return -EINVAL;
 	err = vmo_object_resize(ucmd->vmo, resize->size);
@@ -234,6 +238,7 @@ static int cmd_op_range(struct vmo_ucmd *ucmd)
 	struct vmo_op_range *range = &ucmd->arg->op_range;
 	int err;
 
+	ucmd->silent = true;
 	if (range->flags)
 		return -EINVAL;
 	switch (range->op) {
@@ -256,14 +261,14 @@ static int cmd_pin(struct vmo_ucmd *ucmd)
 	struct vmo_pin *pin = &ucmd->arg->pin;
 	fmode_t mode = 0;
 
-	if (!pin->flags || pin->flags & ~(VMO_PIN_READ | VMO_PIN_WRITE))
-		return -EINVAL;
 	if (pin->flags & VMO_PIN_READ)
 		mode |= FMODE_READ;
 	if (pin->flags & VMO_PIN_WRITE)
 		mode |= FMODE_WRITE;
 	if ((ucmd->file->f_mode & mode) != mode)
 		return -EACCES;
+	if (!pin->flags || pin->flags & ~(VMO_PIN_READ | VMO_PIN_WRITE))
+		return -EINVAL;
 	if (!pin->length || !PAGE_ALIGNED(pin->offset) || !PAGE_ALIGNED(pin->length))
 		return -EINVAL;
 	if (!vmo_object_has(ucmd->vmo, pin->offset, pin->length))
@@ -273,23 +278,63 @@ static int cmd_pin(struct vmo_ucmd *ucmd)
 
 /* ---- content ----------------------------------------------------------- */
 
+static int copy_iovec(struct iovec *iov, u64 uptr, unsigned int i)
+{
+	if (in_compat_syscall()) {
+		struct compat_iovec __user *from = u64_to_user_ptr(uptr);
+		struct compat_iovec compat;
+
+		if (copy_from_user(&compat, from + i, sizeof(compat)))
+			return -EFAULT;
+		iov->iov_base = compat_ptr(compat.iov_base);
+		iov->iov_len = compat.iov_len;
+		return (s32)compat.iov_len < 0 ? -EINVAL : 0;
+	}
+	if (copy_from_user(iov, (struct iovec __user *)u64_to_user_ptr(uptr) + i, sizeof(*iov)))
+		return -EFAULT;
+	return (ssize_t)iov->iov_len < 0 ? -EINVAL : 0;
+}
+
+/*
+ * Not import_iovec(): that cuts the length at 2 GiB, and looks at addresses first,
+ * where D1 wants the bounds of the whole range checked. Each copy checks its own.
+ */
+static int rw_iovecs(struct vmo_ucmd *ucmd, struct iovec *iov, bool write)
+{
+	struct vmo_rw *rw = &ucmd->arg->rw;
+	struct iov_iter iter;
+	ssize_t total = 0;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < rw->iov_count; i++) {
+		err = copy_iovec(&iov[i], rw->iov, i);
+		if (!err && check_add_overflow(total, (ssize_t)iov[i].iov_len, &total))
+			err = -EINVAL;
+		if (err)
+			return err;
+	}
+	iov_iter_init(&iter, write ? WRITE : READ, iov, rw->iov_count, total);
+	return vmo_rw_strict(ucmd->file, &iter, rw, write);
+}
+
 static int do_rw(struct vmo_ucmd *ucmd, bool write)
 {
 	struct iovec fast[UIO_FASTIOV], *iov = fast;
 	struct vmo_rw *rw = &ucmd->arg->rw;
-	struct iov_iter iter;
-	ssize_t ret;
+	int err;
 
 	rw->actual = 0;
 	if (rw->flags & ~VMO_RW_TRIM || rw->iov_count > UIO_MAXIOV)
 		return -EINVAL;
-	ret = import_iovec(write ? WRITE : READ, u64_to_user_ptr(rw->iov), rw->iov_count,
-			   ARRAY_SIZE(fast), &iov, &iter);
-	if (ret < 0)
-		return ret;
-	ret = vmo_rw_strict(ucmd->file, &iter, rw, write);
-	kfree(iov);
-	return ret;
+	if (rw->iov_count > ARRAY_SIZE(fast))
+		iov = kmalloc_array(rw->iov_count, sizeof(*iov), GFP_KERNEL_ACCOUNT);
+	if (!iov)
+		return -ENOMEM;
+	err = rw_iovecs(ucmd, iov, write);
+	if (iov != fast)
+		kfree(iov);
+	return err;
 }
 
 static int cmd_read(struct vmo_ucmd *ucmd)
@@ -306,13 +351,13 @@ static int cmd_name(struct vmo_ucmd *ucmd)
 {
 	struct vmo_name *name = &ucmd->arg->name;
 
+	ucmd->silent = name->flags & VMO_NAME_SET;
+	if (ucmd->silent && !(ucmd->file->f_mode & FMODE_WRITE))
+		return -EACCES;
 	if (name->flags & ~VMO_NAME_SET || name->reserved)
 		return -EINVAL;
-	if (name->flags & VMO_NAME_SET) {
-		if (!(ucmd->file->f_mode & FMODE_WRITE))
-			return -EACCES;
+	if (ucmd->silent)
 		return vmo_object_set_name(ucmd->vmo, name->name);
-	}
 	vmo_object_name(ucmd->vmo, name->name);
 	return 0;
 }
@@ -458,7 +503,7 @@ static long dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, u
 	if ((file->f_mode & cmd->mode) != cmd->mode)
 		return -EACCES;
 	err = cmd->execute(&ucmd);
-	if (err && !cmd->always)
+	if (ucmd.silent || (err && !cmd->always))
 		return err;
 	return respond(cmd, &ucmd, uptr, usize) ?: err;
 }

@@ -78,7 +78,7 @@ void vmo_page_clear(struct page *page, unsigned int from, unsigned int to)
 
 int vmo_page_copy(struct page *dst, struct page *src)
 {
-	return copy_mc_highpage(dst, src) ? -EIO : 0;
+	return PageHWPoison(src) || copy_mc_highpage(dst, src) ? -EIO : 0;
 }
 
 bool vmo_page_poisoned(struct page *page)

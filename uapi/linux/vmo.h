@@ -20,7 +20,8 @@
  * Offsets, lengths and sizes are bytes. A new file descriptor has O_CLOEXEC
  * and is installed last: a failed command leaves none behind and has changed
  * nothing, unless its text says otherwise. The answer of a failed command is
- * not written, but for VMO_READ and VMO_WRITE.
+ * not written, but for VMO_READ and VMO_WRITE; nor is that of one that has
+ * nothing to answer (VMO_OP_RANGE, VMO_RESIZE, VMO_NAME with VMO_NAME_SET).
  *
  * What is wrong is looked for in this order: the command and the structure's
  * size (ENOTTY, EINVAL, EFAULT, E2BIG), the descriptor's access mode (EACCES),
@@ -117,7 +118,7 @@ struct vmo_create {
  * place, stay writable, and never see the other side's later writes. Costs in
  * proportion to the pages written since the last snapshot, not to the size.
  * A page that a device or a pipe holds is copied instead of shared; what
- * devices write meanwhile may be in it or not, page by page.
+ * devices write meanwhile may be in it or not, byte by byte.
  *
  * %VMO_CLONE_NO_WRITE: nobody can ever write the child. Not together with
  * VMO_CLONE_RESIZABLE (EINVAL). It may be executed if the parent may. (R2, H6)
@@ -286,7 +287,7 @@ struct vmo_pin {
  * struct vmo_name - an object's name (VMO_NAME, on an object)
  * @flags: VMO_NAME_SET to set it, else it is only read
  * @reserved: must be 0
- * @name: in, with VMO_NAME_SET, and out: ends with a zero byte, with nothing
+ * @name: in with VMO_NAME_SET, else out: ends with a zero byte, with nothing
  *	but zeroes behind it; EINVAL if not, or if a byte is a control
  *	character (below 0x20, or 0x7f)
  *

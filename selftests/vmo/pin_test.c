@@ -23,37 +23,9 @@ FIXTURE_TEARDOWN(vmo)
 	close(self->dev);
 }
 
-static int vmo_pin_flags(int fd, uint64_t offset, uint64_t length, uint32_t flags)
-{
-	struct vmo_pin arg = { .offset = offset, .length = length, .flags = flags, .fd = -1 };
-
-	return ioctl(fd, VMO_PIN, &arg) ? -1 : arg.fd;
-}
-
 static int vmo_pin(int fd, uint64_t first, uint64_t pages)
 {
 	return vmo_pin_flags(fd, first * PS, pages * PS, VMO_PIN_READ | VMO_PIN_WRITE);
-}
-
-static int vmo_clone_flags(int fd, uint64_t pages, uint32_t flags)
-{
-	struct vmo_clone arg = { .size = pages * PS, .flags = VMO_CLONE_SNAPSHOT | flags };
-
-	return ioctl(fd, VMO_CLONE, &arg) ? -1 : arg.fd;
-}
-
-static int vmo_set_size(int fd, uint64_t size)
-{
-	struct vmo_resize arg = { .size = size };
-
-	return ioctl(fd, VMO_RESIZE, &arg);
-}
-
-static int new_resizable(int dev, uint64_t pages)
-{
-	struct vmo_create arg = { .size = pages * PS, .flags = VMO_CREATE_RESIZABLE };
-
-	return ioctl(dev, VMO_CREATE, &arg) ? -1 : arg.fd;
 }
 
 static long pinned_pages(int fd)
@@ -132,7 +104,7 @@ TEST_F(vmo, n2_n4_pins_nest)
 
 TEST_F(vmo, n5_k6_what_a_pin_blocks)
 {
-	int fd = new_resizable(self->dev, 8), pin, child;
+	int fd = vmo_new_flags(self->dev, 8 * PS, VMO_CREATE_RESIZABLE), pin, child;
 
 	for (int i = 0; i < 8; i++)
 		ASSERT_EQ(0, write_page(fd, i, 10 + i));
@@ -255,10 +227,10 @@ TEST_F(vmo, k6_inv_4_7_snapshot_copies_pinned)
 		fill_pages(p, 0, 70, 500);
 		pin = vmo_pin_flags(fd, 30 * PS, 5 * PS, flags[i]);
 		ASSERT_LE(0, pin);
-		a = vmo_clone_flags(fd, 70, VMO_CLONE_COPY_PINNED);
+		a = vmo_clone_flags(fd, 70 * PS, VMO_CLONE_COPY_PINNED);
 		ASSERT_LE(0, a);
 		fill_pages(p, 32, 10, 800);
-		b = vmo_clone_flags(fd, 70, VMO_CLONE_COPY_PINNED);
+		b = vmo_clone_flags(fd, 70 * PS, VMO_CLONE_COPY_PINNED);
 		ASSERT_LE(0, b);
 		fill_pages(p, 0, 70, 900);
 		EXPECT_EQ(-1, wrong_page_fd(a, 0, 70, 500));
@@ -386,7 +358,7 @@ static void *storm_thread(void *arg)
 
 TEST_F(vmo, n3_n5_pins_race_with_what_they_block)
 {
-	struct storm storm = { .fd = new_resizable(self->dev, 64) };
+	struct storm storm = { .fd = vmo_new_flags(self->dev, 64 * PS, VMO_CREATE_RESIZABLE) };
 	double end = seconds() + 2;
 	pthread_t thread;
 	int i, snap;
@@ -406,7 +378,7 @@ TEST_F(vmo, n3_n5_pins_race_with_what_they_block)
 		EXPECT_EQ(0, vmo_op(storm.fd, VMO_OP_ZERO, 21 * PS, 20 * PS));
 		EXPECT_EQ(-1, wrong_page_fd(storm.fd, 21, 1, 0));
 		snap = i % 2 ? vmo_snap(storm.fd) :
-			       vmo_clone_flags(storm.fd, 64, VMO_CLONE_COPY_PINNED);
+			       vmo_clone_flags(storm.fd, 64 * PS, VMO_CLONE_COPY_PINNED);
 		if (snap < 0) {
 			EXPECT_EQ(1, i % 2);
 			EXPECT_EQ(EBADFD, errno);

@@ -19,13 +19,6 @@ FIXTURE_TEARDOWN(vmo)
 	close(self->dev);
 }
 
-static int new_resizable(int dev, uint64_t size)
-{
-	struct vmo_create arg = { .size = size, .flags = VMO_CREATE_RESIZABLE };
-
-	return ioctl(dev, VMO_CREATE, &arg) ? -1 : arg.fd;
-}
-
 static int rw_vec(int fd, unsigned long cmd, uint64_t offset, struct iovec *iov, int count,
 		  uint32_t flags, uint64_t *actual)
 {
@@ -144,7 +137,7 @@ static void *resize_thread(void *arg)
 /* D5: an object that shrinks under a call. */
 TEST_F(vmo, d5_d3_lk3_shrink_under_a_call)
 {
-	uint64_t shared[2] = { new_resizable(self->dev, 600 * PS), 0 }, actual;
+	uint64_t shared[2] = { vmo_new_flags(self->dev, 600 * PS, VMO_CREATE_RESIZABLE), 0 }, actual;
 	char *buf = malloc(600 * PS);
 	int fd = shared[0], whole = 0, cut = 0;
 	double end = seconds() + 1.5;
@@ -233,7 +226,7 @@ TEST_F(vmo, d4_d6_long_sparse_reads)
 /* What may not wait works on what is there, and else says EAGAIN and changes nothing. */
 TEST_F(vmo, d_nowait)
 {
-	int fd = new_resizable(self->dev, 4 * PS), child;
+	int fd = vmo_new_flags(self->dev, 4 * PS, VMO_CREATE_RESIZABLE), child;
 	char *buf = calloc(1, 2 * PS);
 	struct iovec iov = { buf, PS };
 	struct vmo_info info;
@@ -263,7 +256,7 @@ TEST_F(vmo, d_nowait)
 /* C2, S4: a file-form write grows what may grow, in one piece with its content. */
 TEST_F(vmo, c2_s4_writes_grow_the_object)
 {
-	int fd = new_resizable(self->dev, 10), fixed = vmo_new(self->dev, 10);
+	int fd = vmo_new_flags(self->dev, 10, VMO_CREATE_RESIZABLE), fixed = vmo_new(self->dev, 10);
 	struct vmo_info info;
 	char buf[300];
 

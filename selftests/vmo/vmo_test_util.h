@@ -72,6 +72,48 @@ static inline int vmo_window(int fd, uint64_t offset, uint64_t size)
 	return ioctl(fd, VMO_CLONE, &arg) ? -1 : arg.fd;
 }
 
+static inline int vmo_new_flags(int dev, uint64_t size, uint32_t flags)
+{
+	struct vmo_create arg = { .size = size, .flags = flags, .fd = -1 };
+
+	return ioctl(dev, VMO_CREATE, &arg) ? -1 : arg.fd;
+}
+
+static inline int vmo_clone_flags(int fd, uint64_t size, uint32_t flags)
+{
+	struct vmo_clone arg = { .size = size, .flags = VMO_CLONE_SNAPSHOT | flags, .fd = -1 };
+
+	return ioctl(fd, VMO_CLONE, &arg) ? -1 : arg.fd;
+}
+
+static inline int vmo_slice(int fd, uint64_t offset, uint64_t size, uint32_t flags)
+{
+	struct vmo_slice arg = { .offset = offset, .size = size, .flags = flags, .fd = -1 };
+
+	return ioctl(fd, VMO_SLICE, &arg) ? -1 : arg.fd;
+}
+
+static inline int vmo_reference(int fd, uint32_t flags)
+{
+	struct vmo_reference arg = { .flags = flags, .fd = -1 };
+
+	return ioctl(fd, VMO_REFERENCE, &arg) ? -1 : arg.fd;
+}
+
+static inline int vmo_set_size(int fd, uint64_t size)
+{
+	struct vmo_resize arg = { .size = size };
+
+	return ioctl(fd, VMO_RESIZE, &arg);
+}
+
+static inline int vmo_pin_flags(int fd, uint64_t offset, uint64_t length, uint32_t flags)
+{
+	struct vmo_pin arg = { .offset = offset, .length = length, .flags = flags, .fd = -1 };
+
+	return ioctl(fd, VMO_PIN, &arg) ? -1 : arg.fd;
+}
+
 static inline int vmo_stat(int fd, struct vmo_info *info)
 {
 	memset(info, 0xaa, sizeof(*info));

@@ -489,7 +489,6 @@ static void snapshot(struct member *m, struct member *c)
 {
 	u64 epoch = m->cow.epoch;
 	int i, end, ret;
-	bool bad = false;
 
 	init_child(m, c);
 	end = min(m->end, c->end);
@@ -501,10 +500,8 @@ static void snapshot(struct member *m, struct member *c)
 			continue;
 		if (!foreign(m->v[i]->page))
 			m->writable[i] = false;
-		else
-			bad |= m->v[i]->page->poisoned;
 	}
-	CHECK(bad ? ret : ret != -EIO);
+	CHECK(ret != -EIO);
 	check_range(m, 0, KEYS - 1);
 	if (ret) {
 		CHECK(!c->cow.tree.root);
@@ -533,7 +530,7 @@ static void bad_memory(struct member *m, int i)
 	if (!v)
 		return;
 	v->page->poisoned = true;
-	if (c && rnd() % 2)
+	if (c && rnd() % 2 && !foreign(v->page))
 		snapshot(m, c);
 	else
 		own(m, i, 0, next_data++);

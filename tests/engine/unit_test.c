@@ -376,10 +376,11 @@ static void t_poison(void)
 	vmo_cow_unlock_shared(&b->cow);
 	content_free(b);
 	put(a, 1, 1, VMO_OWN_WRITABLE);
-	vmo_page_get(page);		/* held, so that the snapshot must copy */
+	vmo_page_get(page);		/* held, as the core holds it */
 	child = content_new(0, 10);
-	CHECK(vmo_cow_snapshot(&a->cow, &child->cow, VMO_KEY_MAX, false) == -EIO);
-	CHECK(!child->cow.tree.root && get(a, 1) == 1);
+	/* Nobody writes bad memory, and nobody could copy it: it is shared. */
+	CHECK(!vmo_cow_snapshot(&a->cow, &child->cow, VMO_KEY_MAX, false));
+	CHECK(page_at(child, 1) == page && page_at(a, 1) == page);
 	vmo_page_put(page);
 	content_free(child);
 	content_free(a);

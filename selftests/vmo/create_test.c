@@ -401,6 +401,7 @@ TEST_F(vmo, a7_info)
 		.size = 3 * PS - 1, .flags = VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC,
 		.name = "an object",
 	};
+	const size_t known = offsetof(struct vmo_info, pinned_bytes);
 	struct vmo_info info, first;
 	struct vmo_name name = { };
 
@@ -418,9 +419,8 @@ TEST_F(vmo, a7_info)
 	EXPECT_EQ(0, strcmp("an object", info.name));
 	/* A program that knows the first version only. */
 	memset(&first, 0x55, sizeof(first));
-	EXPECT_EQ(0, ioctl(arg.fd, _IOWR(VMO_IOC, 0x12, char[offsetof(struct vmo_info,
-									pinned_bytes)]),
-			   memset(&first, 0, offsetof(struct vmo_info, pinned_bytes))));
+	memset(&first, 0, known);
+	EXPECT_EQ(0, ioctl(arg.fd, _IOC(_IOC_READ | _IOC_WRITE, VMO_IOC, 0x12, known), &first));
 	EXPECT_EQ(info.id, first.id);
 	EXPECT_EQ(info.flags, first.flags);
 	EXPECT_EQ(0x5555555555555555ULL, first.pinned_bytes);

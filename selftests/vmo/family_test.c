@@ -92,7 +92,8 @@ TEST_F_TIMEOUT(vmo, inv_4_6_thousand_members_come_and_go, 100)
 	/* First all of them, then one in the place of another: of clones half the time. */
 	for (int i = 0; i < MEMBERS + 1000; i++) {
 		int at = i < MEMBERS ? i : rand_r(&seed) % MEMBERS;
-		int from = i && rand_r(&seed) % 2 ? member[rand_r(&seed) % (i < MEMBERS ? i : MEMBERS)] : fd;
+		int there = i < MEMBERS ? i : MEMBERS;
+		int from = i && rand_r(&seed) % 2 ? member[rand_r(&seed) % there] : fd;
 		int new = vmo_snap(from);
 
 		ASSERT_LE(0, new);

@@ -179,7 +179,7 @@ TEST_F(vmo, life_exec_closes_all)
 	}
 	given = dup(fd);
 	snprintf(line, sizeof(line),
-		 "test $(ls -l /proc/self/fd | grep -c vmo) = 1 && head -c 8 <&%d >/dev/null", given);
+		 "test $(ls -l /proc/self/fd | grep -c vmo) = 1 -a -s /proc/self/fd/%d", given);
 	pid = fork();
 	if (!pid) {
 		execl("/bin/bash", "bash", "-c", line, NULL);

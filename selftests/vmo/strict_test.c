@@ -137,7 +137,8 @@ static void *resize_thread(void *arg)
 /* D5: an object that shrinks under a call. */
 TEST_F(vmo, d5_d3_lk3_shrink_under_a_call)
 {
-	uint64_t shared[2] = { vmo_new_flags(self->dev, 600 * PS, VMO_CREATE_RESIZABLE), 0 }, actual;
+	uint64_t shared[2] = { vmo_new_flags(self->dev, 600 * PS, VMO_CREATE_RESIZABLE) };
+	uint64_t actual;
 	char *buf = malloc(600 * PS);
 	int fd = shared[0], whole = 0, cut = 0;
 	double end = seconds() + 1.5;

@@ -883,10 +883,13 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 		cow->ops->unmap(cow, from, to, false);
 }
 
-/* Bad memory is held as well, but nobody writes it and nobody can copy it. */
+/*
+ * Bad memory is held as well, but nobody writes it and nobody can copy it. A pin
+ * goes on even then: its page is found by its writable bit.
+ */
 static bool has_to_stay(struct page *page)
 {
-	return vmo_page_held(page, 0) && !vmo_page_poisoned(page);
+	return vmo_page_pins(page) || (vmo_page_held(page, 0) && !vmo_page_poisoned(page));
 }
 
 /*
@@ -916,17 +919,20 @@ static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
 }
 
 /*
- * Revokes what is writable in the window [*@first, *@last], widens that, and says
- * what it takes to share it. False if there is none of it. Content lock exclusive.
+ * Revokes what is writable in the window of @child below @limit, and says what it
+ * takes to share it. False if there is none of it. Content lock exclusive.
  */
-static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_need *need, pgoff_t *first,
+static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child,
+			     pgoff_t limit, struct vmo_need *need, pgoff_t *first,
 			     pgoff_t *last)
 {
+	pgoff_t end = min(child->end, limit);
+
 	memset(need, 0, sizeof(*need));
-	if (*first > *last || *first >= cow->end)
+	if (child->base >= min(end, cow->end))
 		return false;
-	*first = widen_first(cow, *first);
-	*last = widen_last(cow, *last);
+	*first = widen_first(cow, child->base);
+	*last = widen_last(cow, end - 1);
 	/*
 	 * From here on nothing counts as ours without a new look. That, and
 	 * what is revoked, does no harm if the pool falls short.
@@ -959,9 +965,7 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgo
 			ret = -EBADFD;
 			goto drain;
 		}
-		first = child->base;
-		last = min(child->end, limit) - 1;
-		any = prepare_snapshot(cow, &need, &first, &last);
+		any = prepare_snapshot(cow, child, limit, &need, &first, &last);
 		if (vmo_pool_has(&pool, &need))
 			break;
 		vmo_cow_unlock_excl(cow);

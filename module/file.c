@@ -116,24 +116,6 @@ static int read_page(struct copy *copy)
 	return err;
 }
 
-static int read_some(struct copy *copy)
-{
-	unsigned int pages = COPY_PAGES;
-	size_t left;
-	int err = lock_content(copy);
-
-	if (err)
-		return err;
-	while (copy->left && pages-- && !err) {
-		left = copy->left - chunk_of(copy);
-		err = read_page(copy);
-		if (copy->left != left)
-			break;
-	}
-	vmo_cow_unlock_shared(&copy->vmo->content->cow);
-	return err;
-}
-
 static size_t copy_in(struct page *page, size_t offset, size_t bytes, struct iov_iter *from)
 {
 	size_t done;
@@ -167,7 +149,8 @@ static int write_page(struct copy *copy)
 	return err;
 }
 
-static int write_some(struct copy *copy)
+/* Up to COPY_PAGES of them, until one falls short. */
+static int copy_some(struct copy *copy, bool write)
 {
 	unsigned int pages = COPY_PAGES;
 	size_t left;
@@ -177,7 +160,7 @@ static int write_some(struct copy *copy)
 		return err;
 	while (copy->left && pages-- && !err) {
 		left = copy->left - chunk_of(copy);
-		err = write_page(copy);
+		err = write ? write_page(copy) : read_page(copy);
 		if (copy->left != left)
 			break;
 	}
@@ -224,7 +207,7 @@ static int copy_all(struct copy *copy, bool write)
 		if (write)
 			err = fault_in(copy, write);
 		if (!err)
-			err = write ? write_some(copy) : read_some(copy);
+			err = copy_some(copy, write);
 		if (left != copy->left)
 			raise(copy);
 		else if (!err)
@@ -455,8 +438,12 @@ static long vmo_fallocate(struct file *file, int mode, loff_t offset, loff_t len
 	if (down_write_killable(&vmo->content->size_lock))
 		return -EINTR;
 	err = allocate_locked(vmo, mode, offset, offset + length);
+	/*
+	 * Not file_modified(): that may change the mode, for which we would need the
+	 * inode's lock. The mode's set-id bits mean nothing on an internal mount.
+	 */
 	if (!err)
-		err = file_modified(file);
+		file_update_time(file);
 	up_write(&vmo->content->size_lock);
 	return err;
 }

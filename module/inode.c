@@ -118,7 +118,7 @@ static const struct super_operations vmo_super_ops = {
 };
 
 /*
- * The name with all but printable ASCII as \\ooo; @buffer has VMO_NAME_ESCAPED
+ * The name with all but printable ASCII in octal; @buffer has VMO_NAME_ESCAPED
  * bytes. False if there is none.
  */
 bool vmo_name_escaped(struct vmo *vmo, char *buffer)

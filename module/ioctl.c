@@ -214,7 +214,9 @@ static int cmd_resize(struct vmo_ucmd *ucmd)
 	if (resize->flags || resize->reserved)
 		return -EINVAL;
 	err = vmo_object_resize(ucmd->vmo, resize->size);
-	return err ? err : file_modified(ucmd->file);
+	if (!err)
+		file_update_time(ucmd->file);
+	return err;
 }
 
 /* T6 has this order: a clone is refused before the alignment is looked at. */
@@ -253,7 +255,9 @@ static int cmd_op_range(struct vmo_ucmd *ucmd)
 	default:
 		return -EINVAL;
 	}
-	return err || !range->length ? err : file_modified(ucmd->file);
+	if (!err && range->length)
+		file_update_time(ucmd->file);
+	return err;
 }
 
 static int cmd_pin(struct vmo_ucmd *ucmd)

@@ -372,6 +372,27 @@ TEST_F(vmo, k7_k3_clone_of_a_slice)
 	close(clone);
 }
 
+/* A window of nothing has nothing, also when it grows. */
+TEST_F(vmo, k3_z2_empty_windows)
+{
+	int fd = filled(self->dev, 8, 100), slice = vmo_slice(fd, 0, 0, 0), clone[3];
+
+	clone[0] = vmo_clone_flags(fd, 0, VMO_CLONE_RESIZABLE);
+	clone[1] = vmo_clone_flags(slice, 8 * PS, 0);
+	clone[2] = vmo_clone_flags(slice, 0, VMO_CLONE_RESIZABLE);
+	EXPECT_EQ(8 * PS, info_of(fd).private_bytes);
+	for (int i = 0; i < 3; i++) {
+		ASSERT_LE(0, clone[i]);
+		EXPECT_EQ(0, info_of(clone[i]).committed_bytes);
+		if (i != 1)
+			EXPECT_EQ(0, vmo_set_size(clone[i], 8 * PS));
+		EXPECT_EQ(-1, wrong_page_fd(clone[i], 0, 8, 0));
+		close(clone[i]);
+	}
+	close(slice);
+	close(fd);
+}
+
 TEST_F(vmo, h1_h5_h6_kinds_names_flags)
 {
 	struct vmo_name name = { .flags = VMO_NAME_SET, .name = "mother" };

@@ -367,6 +367,31 @@ TEST_F(vmo, mp2_mp3_mp7_what_faults_and_populate_map)
 	close(fd);
 }
 
+/* The bits that chmod() may set take no part in any of it, whoever asks. */
+static int odd_mode(int fd)
+{
+	if (fchown(fd, 12345, 12345) || setgid(12345) || setuid(12345) || fchmod(fd, 06700))
+		return 1;
+	if (vmo_set_size(fd, 3 * PS + 1) || ftruncate(fd, 4 * PS))
+		return 2;
+	if (vmo_op(fd, VMO_OP_ZERO, 5, 2 * PS) || vmo_op(fd, VMO_OP_DECOMMIT, 0, PS))
+		return 3;
+	if (fallocate(fd, 0, 0, 6 * PS) || fallocate(fd, 3, PS, PS))
+		return 4;
+	return pwrite(fd, "x", 1, 7 * PS) == 1 ? 0 : 5;
+}
+
+TEST_F(vmo, size_changes_of_an_object_with_any_mode)
+{
+	int fd = resizable(self->dev, 4, 9), pid = fork(), status;
+
+	if (!pid)
+		_exit(odd_mode(fd));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(fd);
+}
+
 /* A writer by mapping, a reader, and one who resizes: the right bytes or SIGBUS. */
 struct churn {
 	int fd;

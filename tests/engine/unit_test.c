@@ -661,7 +661,31 @@ static void t_limit(void)
 	b = content_new(L, 5 * L);
 	CHECK(!vmo_cow_snapshot(&a->cow, &b->cow, L, false) && !b->cow.tree.root);
 	content_free(b);
+	/* Nothing at all, at the first key: of an empty child, of an empty slice. */
+	b = content_new(0, 0);
+	CHECK(!vmo_cow_snapshot(&a->cow, &b->cow, VMO_KEY_MAX, false) && !b->cow.tree.root);
+	content_free(b);
+	b = content_new(0, 5 * L);
+	CHECK(!vmo_cow_snapshot(&a->cow, &b->cow, 0, false) && !b->cow.tree.root);
+	content_free(b);
 	content_free(a);
+}
+
+/* A page that goes bad while it is pinned stays where it is, and the pin can end. */
+static void t_pin_bad(void)
+{
+	struct content *a = content_new(0, L), *b = content_new(0, L);
+	struct page *page = put(a, 1, 7, 0);
+
+	CHECK(!vmo_cow_pin(&a->cow, 1, 1));
+	page->poisoned = true;
+	CHECK(vmo_cow_snapshot(&a->cow, &b->cow, VMO_KEY_MAX, true) == -EIO);
+	CHECK(!b->cow.tree.root && page->shares == 1);
+	CHECK(vmo_cow_remove(&a->cow, 0, L - 1) == -EBADFD && page_at(a, 1) == page);
+	vmo_cow_unpin(&a->cow, 1, 1);
+	CHECK(!vmo_cow_remove(&a->cow, 0, L - 1) && !page_at(a, 1));
+	content_free(a);
+	content_free(b);
 }
 
 /* mine and writable belong to one content and one epoch. */
@@ -713,6 +737,7 @@ int main(void)
 		{ "iteration skips gaps", t_iterate },
 		{ "n2 n5 k6 inv-4.7: what a pin keeps and blocks", t_pin },
 		{ "n4: 65,535 pins of a page", t_pin_most },
+		{ "n5: a page that goes bad while it is pinned", t_pin_bad },
 		{ "o3: zero gives pages up, but clears pinned ones", t_zero },
 		{ "own without waiting", t_nowait },
 		{ "k3 k7: a snapshot of a slice ends with it", t_limit },

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvmo: virtual memory objects, a file descriptor that is memory.
+ */
+#ifndef VMO_H
+#define VMO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <linux/vmo.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * DOC: Conventions
+ *
+ * Functions answer -1 or NULL and set errno if they fail; the errors of the
+ * operations are those of linux/vmo.h, whose flags and structures are used as
+ * they are. Offsets, lengths and sizes are bytes. Every descriptor that the
+ * library opens has O_CLOEXEC. The library prints nothing and keeps nothing
+ * between calls; a struct vmo does not change from its creation to
+ * vmo_close(), so threads may use one together without a lock.
+ */
+
+/** struct vmo - an object that this process holds, opaque */
+struct vmo;
+
+/* ---- the device ---------------------------------------------------------- */
+
+/**
+ * vmo_device_open() - opens /dev/vmo to create objects
+ *
+ * Return: a descriptor, to be closed with close(); or -1 with errno
+ * %ENODEV: the module is not loaded;
+ * %EACCES: this user may not open the node;
+ * %EPROTONOSUPPORT: the module speaks another ABI than this library;
+ * or what else open() says. vmo_device_explain() has a sentence for each.
+ */
+int vmo_device_open(void);
+
+/**
+ * vmo_device_open_readonly() - opens /dev/vmo to probe only
+ *
+ * The ABI is not compared; the rest is as for vmo_device_open().
+ */
+int vmo_device_open_readonly(void);
+
+/**
+ * vmo_device_probe() - what the module can do
+ * @dev: from vmo_device_open() or vmo_device_open_readonly()
+ * @probe: out
+ * @size: sizeof(*@probe); fields that the module does not know are set to 0
+ */
+int vmo_device_probe(int dev, struct vmo_probe *probe, size_t size);
+
+/**
+ * vmo_device_explain() - what to do about a device that does not open
+ * @err: errno of vmo_device_open()
+ *
+ * Return: a sentence in English that says what is wrong and what to do next;
+ * a constant string, never NULL.
+ */
+const char *vmo_device_explain(int err);
+
+/* ---- objects ------------------------------------------------------------- */
+
+/**
+ * vmo_create() - a new object of zeroes
+ * @dev: from vmo_device_open(); or -1: opened and closed again for this call
+ * @size: content size in bytes
+ * @flags: VMO_CREATE_*
+ * @name: up to 63 bytes (ENAMETOOLONG), no control characters (EINVAL); NULL or
+ *	empty for none
+ */
+struct vmo *vmo_create(int dev, uint64_t size, unsigned int flags, const char *name);
+
+/**
+ * vmo_from_fd() - takes a descriptor over that came from elsewhere
+ * @fd: of an object (else ENOTTY, or EBADF), such as SCM_RIGHTS brought;
+ *	vmo_close() closes it. If the call fails, it stays the caller's.
+ */
+struct vmo *vmo_from_fd(int fd);
+
+/** vmo_dup() - another handle, with a descriptor of its own, of the same object */
+struct vmo *vmo_dup(const struct vmo *vmo);
+
+/** vmo_fd() - the descriptor; it stays the object's. For mmap(), read() and such. */
+int vmo_fd(const struct vmo *vmo);
+
+/**
+ * vmo_close() - gives the handle and its descriptor up
+ * @vmo: may be NULL
+ *
+ * Mappings and pins keep the memory. errno is preserved.
+ */
+void vmo_close(struct vmo *vmo);
+
+/** vmo_into_fd() - gives the handle up, but not the descriptor, which is returned */
+int vmo_into_fd(struct vmo *vmo);
+
+/* ---- children ------------------------------------------------------------ */
+
+/** vmo_clone() - a copy-on-write child of a window; see struct vmo_clone */
+struct vmo *vmo_clone(const struct vmo *vmo, uint64_t offset, uint64_t size,
+		      unsigned int flags);
+
+/** vmo_snapshot() - a copy-on-write child of all of it, of the same content size */
+struct vmo *vmo_snapshot(const struct vmo *vmo);
+
+/** vmo_slice() - a window onto the same memory; see struct vmo_slice */
+struct vmo *vmo_slice(const struct vmo *vmo, uint64_t offset, uint64_t size,
+		      unsigned int flags);
+
+/** vmo_reference() - another object of the same memory; see struct vmo_reference */
+struct vmo *vmo_reference(const struct vmo *vmo, unsigned int flags);
+
+/* ---- memory -------------------------------------------------------------- */
+
+/** vmo_resize() - sets the size; see struct vmo_resize */
+int vmo_resize(const struct vmo *vmo, uint64_t size);
+
+/** vmo_commit() - lets the object own every page of the range; VMO_OP_COMMIT */
+int vmo_commit(const struct vmo *vmo, uint64_t offset, uint64_t length);
+
+/** vmo_decommit() - gives the pages of the range up; VMO_OP_DECOMMIT */
+int vmo_decommit(const struct vmo *vmo, uint64_t offset, uint64_t length);
+
+/** vmo_zero() - lets the range read zero; VMO_OP_ZERO */
+int vmo_zero(const struct vmo *vmo, uint64_t offset, uint64_t length);
+
+/**
+ * vmo_pin() - keeps pages where they are; see struct vmo_pin
+ * @flags: VMO_PIN_*
+ *
+ * Return: a descriptor whose close() unpins, or -1.
+ */
+int vmo_pin(const struct vmo *vmo, uint64_t offset, uint64_t length, unsigned int flags);
+
+/**
+ * vmo_read() - strict read, against the object's size; see struct vmo_rw
+ * @buf: where to
+ * @count: bytes; all of them or an error, unless @flags has VMO_RW_TRIM
+ * @offset: in the object
+ * @flags: VMO_RW_*
+ *
+ * Return: bytes read, or -1. For how far a failed call came use vmo_readv().
+ */
+ssize_t vmo_read(const struct vmo *vmo, void *buf, size_t count, uint64_t offset,
+		 unsigned int flags);
+
+/** vmo_write() - strict write; as vmo_read() */
+ssize_t vmo_write(const struct vmo *vmo, const void *buf, size_t count, uint64_t offset,
+		  unsigned int flags);
+
+/**
+ * vmo_readv() - strict read into several buffers
+ * @actual: out, also if the call fails: bytes copied; may be NULL
+ *
+ * Return: 0 or -1.
+ */
+int vmo_readv(const struct vmo *vmo, const struct iovec *iov, unsigned int iov_count,
+	      uint64_t offset, unsigned int flags, uint64_t *actual);
+
+/** vmo_writev() - strict write from several buffers; as vmo_readv() */
+int vmo_writev(const struct vmo *vmo, const struct iovec *iov, unsigned int iov_count,
+	       uint64_t offset, unsigned int flags, uint64_t *actual);
+
+/**
+ * vmo_map() - maps the object shared
+ * @offset: page aligned (EINVAL)
+ * @length: bytes; may reach past the end, where touching it is SIGBUS until
+ *	the object has grown
+ * @prot: PROT_*
+ *
+ * Return: the address, for munmap(); or NULL. Whoever wants MAP_PRIVATE,
+ * MAP_FIXED and the like calls mmap() with vmo_fd().
+ */
+void *vmo_map(const struct vmo *vmo, uint64_t offset, size_t length, int prot);
+
+/* ---- what it is ---------------------------------------------------------- */
+
+/**
+ * vmo_info() - what the object is and holds
+ * @info: out
+ * @size: sizeof(*@info); fields that the module does not know are set to 0
+ */
+int vmo_info(const struct vmo *vmo, struct vmo_info *info, size_t size);
+
+/** vmo_size() - size in bytes, whole pages; -1 with errno in failure */
+int64_t vmo_size(const struct vmo *vmo);
+
+/**
+ * vmo_get_name() - the object's name
+ * @name: out, ends with a zero byte
+ */
+int vmo_get_name(const struct vmo *vmo, char name[VMO_NAME_SIZE]);
+
+/** vmo_set_name() - names it: up to 63 bytes (ENAMETOOLONG), see struct vmo_name */
+int vmo_set_name(const struct vmo *vmo, const char *name);
+
+/**
+ * vmo_wait_childless() - waits until no object that was made from this one lives
+ * @timeout_ms: as for poll(); negative: for ever
+ *
+ * Return: 1 if there are none, 0 if the time ran out, -1 (EINTR).
+ */
+int vmo_wait_childless(const struct vmo *vmo, int timeout_ms);
+
+/* ---- the library --------------------------------------------------------- */
+
+/** vmo_library_version() - "MAJOR.MINOR.PATCH", of the library that runs */
+const char *vmo_library_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -51,6 +51,8 @@ static __attribute__((constructor)) void test_util_init(void)
 
 /* ---- the interface ---- */
 
+#ifndef VMO_H	/* libvmo has functions of these names */
+
 static inline int vmo_new(int dev, uint64_t size)
 {
 	struct vmo_create arg = { .size = size, .fd = -1 };
@@ -146,6 +148,8 @@ static inline char *vmo_map(int fd, size_t pages, int prot)
 {
 	return vmo_map_at(fd, 0, pages, prot, MAP_SHARED);
 }
+
+#endif
 
 /* What debugfs says is held by all objects together; -1 if it is not there. */
 static inline long vmo_counter(const char *name)

@@ -20,6 +20,9 @@ all: ## the module for the running kernel (or KERNELDIR=): vmo.ko
 module: ## the module for a kernel of the tests (KERNEL=): build/KERNEL/module/vmo.ko
 	@scripts/build-module $(KERNEL)
 
+lib: ## libvmo, shared and static: build/lib
+	@$(MAKE) --no-print-directory -C lib
+
 demo: ## boots a guest: 1,000 verified snapshots of live memory
 	@tools/demo/run
 
@@ -56,13 +59,19 @@ bench-check: ## the same, compared with the committed table
 soak: ## long forms of the random tests (MINUTES=), noted in docs/reliability.md
 	@scripts/soak
 
-install: ## what "all" built, and the header (DESTDIR=, PREFIX=)
+install: ## what "all" built, and its header (DESTDIR=, PREFIX=)
 	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) CONFIG_MODULE_SIG_ALL= \
 		modules_install
 	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(release)
 	install -D -m 644 uapi/linux/vmo.h $(DESTDIR)$(PREFIX)/include/linux/vmo.h
 
-uninstall: ## takes both away
+install-lib: ## libvmo, both headers, pages of the manual (DESTDIR=, PREFIX=, LIBDIR=)
+	@$(MAKE) --no-print-directory -C lib install
+
+uninstall-lib: ## takes them away, linux/vmo.h too
+	@$(MAKE) --no-print-directory -C lib uninstall
+
+uninstall: ## takes away what "install" put there
 	rm -f $(DESTDIR)/lib/modules/$(release)/updates/module/vmo.ko* \
 		$(DESTDIR)/lib/modules/$(release)/extra/module/vmo.ko*
 	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(release)
@@ -77,7 +86,8 @@ clean: ## build products; the cache of kernels stays
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all module demo check check-debug check-next check-engine check-rules features \
-	mutants check-style bench bench-check soak install uninstall clean help
+.PHONY: all module lib demo check check-debug check-next check-engine check-rules features \
+	mutants check-style bench bench-check soak install uninstall install-lib uninstall-lib \
+	clean help
 
 endif

@@ -34,7 +34,8 @@ TEST_F(lib, readv_and_writev)
 {
 	struct vmo *vmo = new_pages(self->dev, 2);
 	char a[3] = "abc", b[4] = "defg", c[7];
-	struct iovec from[] = { { a, 3 }, { b, 4 } }, to[] = { { c, 2 }, { NULL, 0 }, { c + 2, 5 } };
+	struct iovec from[] = { { a, 3 }, { b, 4 } };
+	struct iovec to[] = { { c, 2 }, { NULL, 0 }, { c + 2, 5 } };
 	uint64_t actual = 0x5555;
 
 	EXPECT_EQ(0, vmo_writev(vmo, from, 2, PS - 3, 0, &actual));

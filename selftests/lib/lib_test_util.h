@@ -22,9 +22,7 @@
 	EXPECT_EQ(_errno, errno);					\
 } while (0)
 
-#define EXPECT_CLOEXEC(_fd) do {					\
-	EXPECT_EQ(FD_CLOEXEC, fcntl(_fd, F_GETFD));			\
-} while (0)
+#define EXPECT_CLOEXEC(_fd) EXPECT_EQ(FD_CLOEXEC, fcntl(_fd, F_GETFD))
 
 FIXTURE(lib) {
 	int fds;

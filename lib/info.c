@@ -93,7 +93,7 @@ VMO_API int vmo_set_name(const struct vmo *vmo, const char *name)
 VMO_API int vmo_wait_childless(const struct vmo *vmo, int timeout_ms)
 {
 	struct pollfd p = { .fd = vmo->fd, .events = POLLPRI };
-	int ret = poll(&p, 1, timeout_ms < 0 ? -1 : timeout_ms);
+	int ret = poll(&p, 1, timeout_ms);
 
 	if (ret <= 0)
 		return ret;

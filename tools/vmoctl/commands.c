@@ -102,7 +102,7 @@ const struct command commands[] = {
 
 	{ "name", "NAME TEXT", "sets the object's name, which /proc shows", 2, 2, cmd_name },
 	{ "resize", "NAME SIZE", "sets the size", 2, 2, cmd_resize },
-	{ "commit", "NAME [OFFSET LENGTH]", "lets it own its pages, so that writes allocate nothing",
+	{ "commit", "NAME [OFFSET LENGTH]", "gives it its own pages, so that writes allocate none",
 	  1, 3, cmd_commit },
 	{ "decommit", "NAME [OFFSET LENGTH]", "gives pages up", 1, 3, cmd_decommit },
 	{ "zero", "NAME [OFFSET LENGTH]", "lets a range read zero", 1, 3, cmd_zero },
@@ -125,7 +125,8 @@ const struct command commands[] = {
 	  .verbatim = true },
 
 	{ "shell", "", "commands from the terminal; objects have names", 0, 0, cmd_shell },
-	{ "run", "SCRIPT", "commands from a file (- is standard input)", 1, 1, cmd_run, run_options },
+	{ "run", "SCRIPT", "commands from a file (- is standard input)",
+	  1, 1, cmd_run, run_options },
 	{ "echo", "[TEXT...]", "prints its arguments", 0, -1, cmd_echo, .verbatim = true },
 	{ "exit", "", "leaves the shell or the script", 0, 0, cmd_exit, NULL, SESSION },
 	{ "help", "[COMMAND]", "this, or more about a command", 0, 1, cmd_help },
@@ -237,8 +238,8 @@ static enum status parse(struct call *call, int argc, char **argv)
 	if (call->command->max >= 0 && call->argc > call->command->max)
 		return usage_error(call, "%s: too many arguments", argv[0]);
 	if (call->command->session && !call->ctl->session)
-		return usage_error(call, "%s is for \"vmoctl shell\" and \"vmoctl run\": what it makes ends with them",
-				   argv[0]);
+		return usage_error(call, "%s is for \"vmoctl shell\" and \"vmoctl run\": "
+				   "what it makes ends with them", argv[0]);
 	return OK;
 }
 
@@ -258,8 +259,10 @@ static enum status run_row(struct ctl *ctl, const struct command *command, int a
 		ctl->format = PRETTY;
 	else if (option(&call, OPT_JSON))
 		ctl->format = JSON;
-	if (status == OK)
-		status = option(&call, OPT_HELP) ? help_command(&call, command) : command->run(&call);
+	if (status == OK && option(&call, OPT_HELP))
+		status = help_command(&call, command);
+	else if (status == OK)
+		status = command->run(&call);
 	while (ctl->nr_temps > temps)
 		vmo_close(ctl->temps[--ctl->nr_temps]);
 	free(call.argv);
@@ -328,7 +331,8 @@ enum status cmd_expect(struct call *call)
 	if (status == FAILED && got && !strcmp(got, call->argv[0]))
 		return expected(call);
 	if (status == OK)
-		fail(call, 0, "%s succeeded, and had to fail with %s", call->argv[1], call->argv[0]);
+		fail(call, 0, "%s succeeded, and had to fail with %s", call->argv[1],
+		     call->argv[0]);
 	else
 		fail(call, error->err, "%s failed otherwise than with %s", call->argv[1],
 		     call->argv[0]);

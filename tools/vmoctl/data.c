@@ -44,7 +44,7 @@ static enum status load_range(struct loader *loader, uint64_t at, uint64_t end)
 				      at);
 
 		if (count < 0)
-			return cannot_read(loader->call, loader->name);
+			return fail_file(loader->call, "read", loader->name);
 		if (!count)
 			return fail(loader->call, 0, "%s became shorter while it was read",
 				    loader->name);
@@ -102,12 +102,13 @@ static enum status load_stream(struct loader *loader)
 
 	while ((count = read_full(loader->fd, loader->buf, CHUNK)) > 0) {
 		if (vmo_resize(loader->vmo, at + count))
-			return fail(loader->call, errno, "cannot let %s grow", loader->call->argv[0]);
+			return fail(loader->call, errno, "cannot let %s grow",
+				    loader->call->argv[0]);
 		if (load_bytes(loader, count, at))
 			return FAILED;
 		at += count;
 	}
-	return count < 0 ? cannot_read(loader->call, loader->name) : OK;
+	return count < 0 ? fail_file(loader->call, "read", loader->name) : OK;
 }
 
 /* Some files of /proc say that they are empty, and are not. */
@@ -157,7 +158,7 @@ enum status cmd_load(struct call *call)
 	if (!from_stdin)
 		loader.fd = open(loader.name, O_RDONLY | O_CLOEXEC);
 	if (loader.fd < 0)
-		return fail(call, errno, "cannot open %s", loader.name);
+		return fail_file(call, "open", loader.name);
 	status = device(call) < 0 ? FAILED : load(&loader);
 	if (!from_stdin)
 		close(loader.fd);
@@ -188,7 +189,7 @@ static int write_full(int fd, const char *buf, size_t count)
 
 static enum status cannot_write(struct dump *dump)
 {
-	return fail(dump->call, errno, "cannot write %s", dump->call->argv[1]);
+	return fail_file(dump->call, "write", dump->call->argv[1]);
 }
 
 static enum status dump_piece(struct dump *dump, struct content *content, uint64_t at,
@@ -240,7 +241,7 @@ static enum status dump_open(struct dump *dump, uint64_t size)
 	}
 	dump->fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 	if (dump->fd < 0)
-		return fail(dump->call, errno, "cannot open %s", name);
+		return fail_file(dump->call, "open", name);
 	dump->sparse = !fstat(dump->fd, &st) && S_ISREG(st.st_mode);
 	if (dump->sparse && (ftruncate(dump->fd, 0) || ftruncate(dump->fd, size))) {
 		cannot_write(dump);
@@ -322,7 +323,7 @@ enum status cmd_write(struct call *call)
 		data += 4;
 		count = from_hex(data);
 		if (count < 0)
-			return usage_error(call, "what follows hex: is not pairs of hexadecimal digits");
+			return usage_error(call, "behind hex: there are pairs of digits");
 	}
 	if (vmo_write(vmo, data, count, offset, 0) < 0)
 		return fail(call, errno, "cannot write %s", call->argv[0]);

@@ -224,7 +224,8 @@ enum status cmd_version(struct call *call)
 	json_object_object_add(json, "vmoctl", json_object_new_string(VMOCTL_VERSION));
 	json_object_object_add(json, "vmoctl_abi", json_object_new_int(VMO_ABI_VERSION));
 	json_object_object_add(json, "libvmo", json_object_new_string(vmo_library_version()));
-	json_object_object_add(json, "module_abi", loaded ? json_object_new_int64(probe.abi) : NULL);
+	json_object_object_add(json, "module_abi",
+			       loaded ? json_object_new_int64(probe.abi) : NULL);
 	answer(call, "version", json);
 	return OK;
 }

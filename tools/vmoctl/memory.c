@@ -61,12 +61,19 @@ static void free_pin_name(const struct ctl *ctl, char *name, size_t size)
 
 static enum status pinned(struct call *call, const char *name)
 {
+	struct json_object *json;
+
 	if (call->ctl->format == TEXT) {
 		put_escaped(stdout, name);
-		puts(": a pin");
-	} else {
-		answer(call, "pin", json_text(name));
+		fputs(": a pin of ", stdout);
+		put_escaped(stdout, call->argv[0]);
+		putchar('\n');
+		return OK;
 	}
+	json = json_object_new_object();
+	json_object_object_add(json, "pin", json_text(name));
+	json_object_object_add(json, "object", json_text(call->argv[0]));
+	answer(call, "pin", json);
 	return OK;
 }
 

@@ -60,9 +60,8 @@ static enum status explain_ptrace(struct call *call)
 			scope = 0;
 		fclose(f);
 	}
-	return fail_hint(call, "a descriptor may be taken of a process that one may trace (ptrace(2), "
-			 "PTRACE_MODE_ATTACH): be its user or root%s",
-			 scope ? "; /proc/sys/kernel/yama/ptrace_scope restricts it to root" : "");
+	return fail_hint(call, "a descriptor may be taken of a process that one may trace "
+			 "(ptrace(2), PTRACE_MODE_ATTACH): be its user or root%s", scope ? "; /proc/sys/kernel/yama/ptrace_scope restricts it to root" : "");
 }
 
 static int foreign_fd(struct call *call, const char *name)
@@ -90,7 +89,7 @@ static int foreign_fd(struct call *call, const char *name)
 	if (err == EPERM)
 		explain_ptrace(call);
 	else if (err == EBADF)
-		fail_hint(call, "it has no such descriptor: \"vmoctl list\" shows who holds objects");
+		fail_hint(call, "\"vmoctl list\" shows who holds objects");
 	return -1;
 }
 
@@ -134,8 +133,8 @@ struct handle *handle_find(const struct ctl *ctl, const char *name)
 bool handle_name_ok(struct call *call, const char *name)
 {
 	if (!*name || is_foreign(name) || *name == '-' || *name == '#') {
-		usage_error(call, "%s cannot be a name: it is empty, has a slash, or starts with - or #",
-			    name);
+		usage_error(call, "%s is no name: that is not empty, has no slash, and does not "
+			    "start with - or #", name);
 		return false;
 	}
 	if (!handle_find(call->ctl, name))

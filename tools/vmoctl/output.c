@@ -139,26 +139,26 @@ static const struct {
 	const char *command;	/* NULL: any */
 	const char *hint;
 } hints[] = {
-	{ EBADFD, "clone", "pages of the window are pinned: unpin them, or clone with --copy-pinned" },
-	{ EBADFD, NULL, "a page of the range is pinned: \"list\" shows pinned objects; unpin first" },
+	{ EBADFD, "clone", "pages of it are pinned: unpin them, or clone with --copy-pinned" },
+	{ EBADFD, NULL, "a page of the range is pinned: \"list\" shows it; unpin first" },
 	{ EOPNOTSUPP, "decommit", "clones, and what is made of them, give memory up by \"zero\"" },
 	{ EOPNOTSUPP, "slice", "a resizable object has no slices: use \"ref\" or \"clone\"" },
 	{ EOPNOTSUPP, "ref", "the object is of fixed size: leave --resizable out" },
 	{ EPERM, "resize", "the object is of fixed size: make it with --resizable" },
-	{ EACCES, "resize", "the object may not be resized through this one: make it with --resizable" },
+	{ EACCES, "resize", "this reference may not resize: make it with --resizable" },
 	{ EACCES, "create", "an object of this user needs /dev/vmo to be open for writing" },
 	{ EACCES, NULL, "the object was made with --no-write, or its descriptor is open for one "
 			"direction only: see \"info\"" },
 	{ EBADF, NULL, "the descriptor is not open for this: see /proc/PID/fdinfo/FD, flags" },
-	{ ERANGE, NULL, "it does not lie inside of the object, whose size \"info\" shows; the largest "
-			"size is in \"probe\"" },
+	{ ERANGE, NULL, "it is not inside of the object: see \"info\"; the largest size is in "
+			"\"probe\"" },
 	{ EINVAL, "slice", "OFFSET has to be page aligned, and the slice inside of the object" },
 	{ EINVAL, "name", "a name has no control characters" },
 	{ EINVAL, NULL, "OFFSET, and for decommit and pin LENGTH, have to be page aligned" },
 	{ ENAMETOOLONG, NULL, "a name has at most 63 bytes" },
 	{ ENOMEM, "pin", "pinned memory counts against \"ulimit -l\" (RLIMIT_MEMLOCK)" },
 	{ ENOMEM, NULL, "free memory, or raise the limit of the memory cgroup (memory.max)" },
-	{ EMFILE, NULL, "each name takes a descriptor: \"ulimit -n\" raises how many there may be" },
+	{ EMFILE, NULL, "each name takes a descriptor: \"ulimit -n\" allows more" },
 	{ ENOSPC, NULL, "there is no room where this is written to" },
 	{ EIO, NULL, "a device or memory error: see the kernel's log" },
 	{ EAGAIN, "pin", "these pages are pinned 65,535 times: unpin first" },
@@ -168,7 +168,8 @@ static const struct {
 static const char *hint_for(int err, const char *command)
 {
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-		if (hints[i].err == err && (!hints[i].command || !strcmp(hints[i].command, command)))
+		if (hints[i].err == err &&
+		    (!hints[i].command || !strcmp(hints[i].command, command)))
 			return hints[i].hint;
 	return NULL;
 }
@@ -207,6 +208,17 @@ enum status fail(struct call *call, int err, const char *format, ...)
 	return FAILED;
 }
 
+enum status fail_file(struct call *call, const char *what, const char *file)
+{
+	struct error *error = &call->ctl->error;
+
+	fail(call, errno, "cannot %s %s", what, file);
+	/* The hints are about objects. */
+	free(error->hint);
+	error->hint = NULL;
+	return FAILED;
+}
+
 enum status fail_hint(struct call *call, const char *format, ...)
 {
 	struct error *error = &call->ctl->error;
@@ -242,7 +254,8 @@ struct json_object *error_json(const struct ctl *ctl)
 
 	json_object_object_add(json, "status", json_object_new_int(error->status));
 	if (error->err)
-		json_object_object_add(json, "errno", json_text(strerrorname_np(error->err) ?: "?"));
+		json_object_object_add(json, "errno",
+				       json_text(strerrorname_np(error->err) ?: "?"));
 	json_object_object_add(json, "message", json_text(error->message));
 	if (error->hint)
 		json_object_object_add(json, "hint", json_text(error->hint));

@@ -108,12 +108,14 @@ static bool split(struct words *words, char *line)
 	return !words->error;
 }
 
-static enum status run_line(struct ctl *ctl, char *line)
+static enum status run_line(struct ctl *ctl, char *line, size_t length)
 {
 	struct call none = { .ctl = ctl };
 	struct words words = { .argc = 0 };
 	enum status status = OK;
 
+	if (strlen(line) != length)
+		words.error = "a line cannot hold a zero byte";
 	if (!split(&words, line)) {
 		status = usage_error(&none, "%s", words.error);
 		error_report(ctl);
@@ -157,7 +159,7 @@ static enum status run_lines(struct ctl *ctl, const struct script *script)
 			line[--length] = 0;
 		if (script->echo && ctl->format == TEXT)
 			echo_line(line);
-		status = run_line(ctl, strlen(line) == (size_t)length ? line : strcpy(line, "\""));
+		status = run_line(ctl, line, length);
 		if (status && !script->go_on)
 			break;
 	}
@@ -197,7 +199,7 @@ enum status cmd_run(struct call *call)
 		return usage_error(call, "standard input is where the commands come from");
 	script.from = from_stdin ? stdin : fopen(script.name, "re");
 	if (!script.from)
-		return fail(call, errno, "cannot open %s", script.name);
+		return fail_file(call, "open", script.name);
 	if (from_stdin) {
 		script.name = "stdin";
 		call->ctl->stdin_taken = true;
@@ -320,10 +322,11 @@ static enum status edit_lines(struct ctl *ctl, EditLine *el, History *past)
 		}
 		if (count > 1)
 			history(past, &event, H_ENTER, got);
-		line = strndup(got, count - (got[count - 1] == '\n'));
+		count -= got[count - 1] == '\n';
+		line = strndup(got, count);
 		if (!line)
 			abort();
-		status = run_line(ctl, line);
+		status = run_line(ctl, line, count);
 		free(line);
 	}
 	return status;

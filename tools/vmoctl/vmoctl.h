@@ -114,6 +114,9 @@ enum status fail(struct call *call, int err, const char *format, ...)
 enum status usage_error(struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The same for files, with errno. */
+enum status fail_file(struct call *call, const char *what, const char *file);
+
 /* Replaces the hint of the error that fail() has just noted. */
 enum status fail_hint(struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

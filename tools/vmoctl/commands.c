@@ -187,7 +187,7 @@ enum status cmd_help(struct call *call)
 		for (command = commands; command->name; command++)
 			printf("%c %-12s %-28s %s\n", command->session ? '*' : ' ', command->name,
 			       command->args, command->help);
-		puts("* in a shell or script. NAME is a name there, and PID/FD everywhere.");
+		puts("\nThose with * are for a shell or script. NAME is a name there, and PID/FD everywhere.");
 		return OK;
 	}
 	json = json_object_new_array();
@@ -276,7 +276,6 @@ enum status command_try(struct ctl *ctl, int argc, char **argv)
 	char *swap;
 
 	error_clear(ctl);
-	ctl->made = NULL;
 	/* PID/FD VERB ARGS */
 	if (is_foreign(argv[0]) && argc > 1 && command_find(argv[1])) {
 		swap = argv[0];

@@ -61,7 +61,8 @@ static enum status explain_ptrace(struct call *call)
 		fclose(f);
 	}
 	return fail_hint(call, "a descriptor may be taken of a process that one may trace "
-			 "(ptrace(2), PTRACE_MODE_ATTACH): be its user or root%s", scope ? "; /proc/sys/kernel/yama/ptrace_scope restricts it to root" : "");
+			 "(ptrace(2), PTRACE_MODE_ATTACH): be its user or root%s",
+			 scope ? "; /proc/sys/kernel/yama/ptrace_scope restricts it" : "");
 }
 
 static int foreign_fd(struct call *call, const char *name)
@@ -154,7 +155,6 @@ static void append(struct ctl *ctl, const char *name, struct handle *handle)
 	while (*last)
 		last = &(*last)->next;
 	*last = handle;
-	ctl->made = handle;
 }
 
 enum status handle_add(struct call *call, const char *name, struct vmo *vmo)

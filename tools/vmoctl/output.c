@@ -146,7 +146,6 @@ static const struct {
 	{ EOPNOTSUPP, "ref", "the object is of fixed size: leave --resizable out" },
 	{ EPERM, "resize", "the object is of fixed size: make it with --resizable" },
 	{ EACCES, "resize", "this reference may not resize: make it with --resizable" },
-	{ EACCES, "create", "an object of this user needs /dev/vmo to be open for writing" },
 	{ EACCES, NULL, "the object was made with --no-write, or its descriptor is open for one "
 			"direction only: see \"info\"" },
 	{ EBADF, NULL, "the descriptor is not open for this: see /proc/PID/fdinfo/FD, flags" },

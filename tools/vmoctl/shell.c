@@ -160,7 +160,7 @@ static enum status run_lines(struct ctl *ctl, const struct script *script)
 		if (script->echo && ctl->format == TEXT)
 			echo_line(line);
 		status = run_line(ctl, line, length);
-		if (status && !script->go_on)
+		if (interrupted || (status && !script->go_on))
 			break;
 	}
 	free(line);

@@ -52,7 +52,6 @@ struct ctl {
 	bool stdin_taken;	/* the script comes from there */
 	int dev;		/* /dev/vmo, once it is needed; else -1 */
 	struct handle *handles;
-	struct handle *made;	/* by the last command, or NULL */
 	const char *file;	/* where the current line is from, or NULL */
 	unsigned int line;
 	unsigned int depth;	/* of scripts that run scripts */

@@ -381,8 +381,8 @@ class Data(Case):
         self.assertEqual(b"\0" * 4096 + b"x" + b"\0" * 4095, done.raw.split(b"\n", 1)[1])
         # What was longer before is cut.
         store("out", b"y" * 100000)
-        self.script(f"create a 5\nwrite a 0 hello\ndump a {path('out')}")
-        self.assertEqual(b"hello", fetch("out"))
+        self.script(f"create a 8K\nwrite a 4K hello\ndump a {path('out')}")
+        self.assertEqual(bytes(4096) + b"hello" + bytes(4091), fetch("out"))
         self.bad("create a 1\ndump a /dev/full", "ENOSPC", "/dev/full")
         self.bad("create a 1\ndump a /nonexistent/x", "ENOENT")
         done = ctl("--json", "run", "-", stdin="create a 1\ndump a -")
@@ -567,6 +567,19 @@ class Foreign(Case):
             with open(fdinfo) as f:
                 self.assertEqual(before, f.readline(), verb)
 
+    def test_instant(self):
+        """What is written while a dump waits for its reader is not in it with --snapshot."""
+        self.shell.do("resize theirs 4M")
+        for options, want in (([], b"later"), (["--snapshot"], b"early")):
+            self.shell.do("write theirs 3M early")
+            with subprocess.Popen([VMOCTL, self.object, "dump", "-", *options], env=env(),
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+                out = process.stdout.read(1)
+                self.shell.do("write theirs 3M later")
+                out += process.stdout.read()
+            self.assertEqual((0, 4 * MIB), (process.returncode, len(out)))
+            self.assertEqual(want, out[3 * MIB:3 * MIB + 5])
+
     def test_list(self):
         self.shell.do("clone theirs child --no-write")
         mine = documents(self.good(ctl("--json", "list")))[0]["list"]["objects"]
@@ -589,6 +602,10 @@ class Foreign(Case):
         with Shell() as other:
             self.assertEqual(self.id, other.do(f"open x {self.object}")["object"]["id"])
             self.assertEqual(self.id, other.do(f"clone {self.object} y")["object"]["parent_id"])
+            held = len(os.listdir(f"/proc/{other.pid}/fd"))
+            for _ in range(10):
+                self.assertIn("diff", other.do(f"diff {self.object} {self.object}"))
+            self.assertEqual(held, len(os.listdir(f"/proc/{other.pid}/fd")))
             other.do("write y 0 mine")
             self.assertEqual(b"orig".hex(), other.do("read x 0 4")["read"]["hex"])
             self.assertEqual("x", other.do("tree x")["tree"]["families"][0]["label"])

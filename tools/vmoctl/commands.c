@@ -187,7 +187,8 @@ enum status cmd_help(struct call *call)
 		for (command = commands; command->name; command++)
 			printf("%c %-12s %-28s %s\n", command->session ? '*' : ' ', command->name,
 			       command->args, command->help);
-		puts("\nThose with * are for a shell or script. NAME is a name there, and PID/FD everywhere.");
+		puts("\nThose with * are for a shell or script. NAME is a name there, "
+		     "and PID/FD everywhere.");
 		return OK;
 	}
 	json = json_object_new_array();

@@ -26,7 +26,7 @@ extern "C" {
  * vmo_close(), so threads may use one together without a lock.
  */
 
-/** struct vmo - an object that this process holds, opaque */
+/* An object that this process holds; opaque. */
 struct vmo;
 
 /* ---- the device ---------------------------------------------------------- */
@@ -46,6 +46,8 @@ int vmo_device_open(void);
  * vmo_device_open_readonly() - opens /dev/vmo to probe only
  *
  * The ABI is not compared; the rest is as for vmo_device_open().
+ *
+ * Return: a descriptor, or -1.
  */
 int vmo_device_open_readonly(void);
 
@@ -54,6 +56,8 @@ int vmo_device_open_readonly(void);
  * @dev: from vmo_device_open() or vmo_device_open_readonly()
  * @probe: out
  * @size: sizeof(*@probe); fields that the module does not know are set to 0
+ *
+ * Return: 0 or -1; %ENOTTY: @dev is something else, or has no such command.
  */
 int vmo_device_probe(int dev, struct vmo_probe *probe, size_t size);
 
@@ -75,6 +79,8 @@ const char *vmo_device_explain(int err);
  * @flags: VMO_CREATE_*
  * @name: up to 63 bytes (ENAMETOOLONG), no control characters (EINVAL); NULL or
  *	empty for none
+ *
+ * Return: the object; or NULL with errno, of vmo_device_open(), too, if @dev is -1.
  */
 struct vmo *vmo_create(int dev, uint64_t size, unsigned int flags, const char *name);
 
@@ -82,13 +88,27 @@ struct vmo *vmo_create(int dev, uint64_t size, unsigned int flags, const char *n
  * vmo_from_fd() - takes a descriptor over that came from elsewhere
  * @fd: of an object (else ENOTTY, or EBADF), such as SCM_RIGHTS brought;
  *	vmo_close() closes it. If the call fails, it stays the caller's.
+ *
+ * Return: the object, or NULL. Flags of the descriptor stay as they are.
  */
 struct vmo *vmo_from_fd(int fd);
 
-/** vmo_dup() - another handle, with a descriptor of its own, of the same object */
+/**
+ * vmo_dup() - another handle, with a descriptor of its own, of the same object
+ * @vmo: the object
+ *
+ * As by dup(): with the same rights, and one position for read() and lseek().
+ *
+ * Return: the handle, or NULL.
+ */
 struct vmo *vmo_dup(const struct vmo *vmo);
 
-/** vmo_fd() - the descriptor; it stays the object's. For mmap(), read() and such. */
+/**
+ * vmo_fd() - the descriptor; for mmap(), read() and such
+ * @vmo: the object, whose the descriptor stays
+ *
+ * Return: the descriptor.
+ */
 int vmo_fd(const struct vmo *vmo);
 
 /**
@@ -99,41 +119,108 @@ int vmo_fd(const struct vmo *vmo);
  */
 void vmo_close(struct vmo *vmo);
 
-/** vmo_into_fd() - gives the handle up, but not the descriptor, which is returned */
+/**
+ * vmo_into_fd() - gives the handle up, but not the descriptor
+ * @vmo: the object; not NULL
+ *
+ * Return: the descriptor, to be closed with close(). errno is preserved.
+ */
 int vmo_into_fd(struct vmo *vmo);
 
 /* ---- children ------------------------------------------------------------ */
 
-/** vmo_clone() - a copy-on-write child of a window; see struct vmo_clone */
+/**
+ * vmo_clone() - a copy-on-write child of a window; see struct vmo_clone
+ * @vmo: the parent
+ * @offset: of the window; page aligned (EINVAL)
+ * @size: of the window in bytes; it may reach past the end of the parent
+ * @flags: VMO_CLONE_SNAPSHOT, and further VMO_CLONE_* bits
+ *
+ * Return: the child, or NULL.
+ */
 struct vmo *vmo_clone(const struct vmo *vmo, uint64_t offset, uint64_t size,
 		      unsigned int flags);
 
-/** vmo_snapshot() - a copy-on-write child of all of it, of the same content size */
+/**
+ * vmo_snapshot() - a copy-on-write child of all of it, of the same content size
+ * @vmo: the parent
+ *
+ * The size is asked for before: who lets another thread resize the object
+ * meanwhile has a child of the size that was. Where whole pages lie behind the
+ * content (fallocate() with FALLOC_FL_KEEP_SIZE), they count as content of the
+ * child.
+ *
+ * Return: the child, or NULL.
+ */
 struct vmo *vmo_snapshot(const struct vmo *vmo);
 
-/** vmo_slice() - a window onto the same memory; see struct vmo_slice */
+/**
+ * vmo_slice() - a window onto the same memory; see struct vmo_slice
+ * @vmo: the parent
+ * @offset: of the window; page aligned (EINVAL)
+ * @size: of the window in bytes; it has to lie inside of the parent (EINVAL)
+ * @flags: VMO_SLICE_*
+ *
+ * Return: the slice, or NULL.
+ */
 struct vmo *vmo_slice(const struct vmo *vmo, uint64_t offset, uint64_t size,
 		      unsigned int flags);
 
-/** vmo_reference() - another object of the same memory; see struct vmo_reference */
+/**
+ * vmo_reference() - another object of the same memory; see struct vmo_reference
+ * @vmo: the object
+ * @flags: VMO_REFERENCE_*
+ *
+ * Return: the reference, or NULL.
+ */
 struct vmo *vmo_reference(const struct vmo *vmo, unsigned int flags);
 
 /* ---- memory -------------------------------------------------------------- */
 
-/** vmo_resize() - sets the size; see struct vmo_resize */
+/**
+ * vmo_resize() - sets the size; see struct vmo_resize
+ * @vmo: the object, which has to be resizable (EPERM, EACCES)
+ * @size: in bytes; the content size is exactly this
+ *
+ * Return: 0 or -1.
+ */
 int vmo_resize(const struct vmo *vmo, uint64_t size);
 
-/** vmo_commit() - lets the object own every page of the range; VMO_OP_COMMIT */
+/**
+ * vmo_commit() - lets the object own every page of the range; see VMO_OP_COMMIT
+ * @vmo: the object
+ * @offset: of the range in bytes
+ * @length: of the range in bytes
+ *
+ * Return: 0 or -1.
+ */
 int vmo_commit(const struct vmo *vmo, uint64_t offset, uint64_t length);
 
-/** vmo_decommit() - gives the pages of the range up; VMO_OP_DECOMMIT */
+/**
+ * vmo_decommit() - gives the pages of the range up; see VMO_OP_DECOMMIT
+ * @vmo: the object
+ * @offset: of the range; page aligned (EINVAL)
+ * @length: of the range; page aligned (EINVAL)
+ *
+ * Return: 0 or -1.
+ */
 int vmo_decommit(const struct vmo *vmo, uint64_t offset, uint64_t length);
 
-/** vmo_zero() - lets the range read zero; VMO_OP_ZERO */
+/**
+ * vmo_zero() - lets the range read zero; see VMO_OP_ZERO
+ * @vmo: the object
+ * @offset: of the range in bytes
+ * @length: of the range in bytes
+ *
+ * Return: 0 or -1.
+ */
 int vmo_zero(const struct vmo *vmo, uint64_t offset, uint64_t length);
 
 /**
  * vmo_pin() - keeps pages where they are; see struct vmo_pin
+ * @vmo: the object
+ * @offset: of the range; page aligned (EINVAL)
+ * @length: of the range; page aligned, not 0 (EINVAL)
  * @flags: VMO_PIN_*
  *
  * Return: a descriptor whose close() unpins, or -1.
@@ -142,6 +229,7 @@ int vmo_pin(const struct vmo *vmo, uint64_t offset, uint64_t length, unsigned in
 
 /**
  * vmo_read() - strict read, against the object's size; see struct vmo_rw
+ * @vmo: the object
  * @buf: where to
  * @count: bytes; all of them or an error, unless @flags has VMO_RW_TRIM
  * @offset: in the object
@@ -152,12 +240,26 @@ int vmo_pin(const struct vmo *vmo, uint64_t offset, uint64_t length, unsigned in
 ssize_t vmo_read(const struct vmo *vmo, void *buf, size_t count, uint64_t offset,
 		 unsigned int flags);
 
-/** vmo_write() - strict write; as vmo_read() */
+/**
+ * vmo_write() - strict write; as vmo_read()
+ * @vmo: the object
+ * @buf: where from
+ * @count: bytes; all of them or an error, unless @flags has VMO_RW_TRIM
+ * @offset: in the object
+ * @flags: VMO_RW_*
+ *
+ * Return: bytes written, or -1.
+ */
 ssize_t vmo_write(const struct vmo *vmo, const void *buf, size_t count, uint64_t offset,
 		  unsigned int flags);
 
 /**
  * vmo_readv() - strict read into several buffers
+ * @vmo: the object
+ * @iov: the buffers
+ * @iov_count: how many; up to 1024 (EINVAL)
+ * @offset: in the object
+ * @flags: VMO_RW_*
  * @actual: out, also if the call fails: bytes copied; may be NULL
  *
  * Return: 0 or -1.
@@ -165,12 +267,23 @@ ssize_t vmo_write(const struct vmo *vmo, const void *buf, size_t count, uint64_t
 int vmo_readv(const struct vmo *vmo, const struct iovec *iov, unsigned int iov_count,
 	      uint64_t offset, unsigned int flags, uint64_t *actual);
 
-/** vmo_writev() - strict write from several buffers; as vmo_readv() */
+/**
+ * vmo_writev() - strict write from several buffers; as vmo_readv()
+ * @vmo: the object
+ * @iov: the buffers
+ * @iov_count: how many; up to 1024 (EINVAL)
+ * @offset: in the object
+ * @flags: VMO_RW_*
+ * @actual: out, also if the call fails: bytes copied; may be NULL
+ *
+ * Return: 0 or -1.
+ */
 int vmo_writev(const struct vmo *vmo, const struct iovec *iov, unsigned int iov_count,
 	       uint64_t offset, unsigned int flags, uint64_t *actual);
 
 /**
  * vmo_map() - maps the object shared
+ * @vmo: the object
  * @offset: page aligned (EINVAL)
  * @length: bytes; may reach past the end, where touching it is SIGBUS until
  *	the object has grown
@@ -185,25 +298,45 @@ void *vmo_map(const struct vmo *vmo, uint64_t offset, size_t length, int prot);
 
 /**
  * vmo_info() - what the object is and holds
+ * @vmo: the object
  * @info: out
  * @size: sizeof(*@info); fields that the module does not know are set to 0
+ *
+ * Counts all pages: the time it takes grows with them.
+ *
+ * Return: 0 or -1.
  */
 int vmo_info(const struct vmo *vmo, struct vmo_info *info, size_t size);
 
-/** vmo_size() - size in bytes, whole pages; -1 with errno in failure */
+/**
+ * vmo_size() - size in bytes, whole pages
+ * @vmo: the object
+ *
+ * Return: the size, or -1.
+ */
 int64_t vmo_size(const struct vmo *vmo);
 
 /**
  * vmo_get_name() - the object's name
+ * @vmo: the object
  * @name: out, ends with a zero byte
+ *
+ * Return: 0 or -1.
  */
 int vmo_get_name(const struct vmo *vmo, char name[VMO_NAME_SIZE]);
 
-/** vmo_set_name() - names it: up to 63 bytes (ENAMETOOLONG), see struct vmo_name */
+/**
+ * vmo_set_name() - names the object, see struct vmo_name
+ * @vmo: the object
+ * @name: as for vmo_create()
+ *
+ * Return: 0 or -1.
+ */
 int vmo_set_name(const struct vmo *vmo, const char *name);
 
 /**
  * vmo_wait_childless() - waits until no object that was made from this one lives
+ * @vmo: the object
  * @timeout_ms: as for poll(); negative: for ever
  *
  * Return: 1 if there are none, 0 if the time ran out, -1 (EINTR).
@@ -212,7 +345,11 @@ int vmo_wait_childless(const struct vmo *vmo, int timeout_ms);
 
 /* ---- the library --------------------------------------------------------- */
 
-/** vmo_library_version() - "MAJOR.MINOR.PATCH", of the library that runs */
+/**
+ * vmo_library_version() - the version of the library that runs
+ *
+ * Return: "MAJOR.MINOR.PATCH", a constant string.
+ */
 const char *vmo_library_version(void);
 
 #ifdef __cplusplus

@@ -479,7 +479,8 @@ class Lists(Case):
     def test_info(self):
         out = self.script("create a 1M\nwrite a 0 x\ninfo a")
         for line in ("name             a", "kind             object",
-                     "size             1048576 (1M)", "committed_bytes  4096 (4K)", "children         0", "flags           "):
+                     "size             1048576 (1M)", "committed_bytes  4096 (4K)", "children         0",
+                     "flags           "):
             self.assertIn(line + "\n", out)
         self.bad("info b", "ENOENT", "list")
 

@@ -1,0 +1,966 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of vmoctl. Prints TAP; with arguments, runs the tests whose names have one in them."""
+
+import fcntl
+import hashlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+import unittest
+
+PAGE = os.sysconf("SC_PAGESIZE")
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+MIB = 1 << 20
+
+# A place of our own, which other users can run it from.
+DIR = tempfile.mkdtemp(prefix="vmoctl.", dir="/tmp")
+os.chmod(DIR, 0o755)
+VMOCTL = shutil.copy(os.path.join(os.path.dirname(os.path.realpath(__file__)), "vmoctl"), DIR)
+os.chmod(VMOCTL, 0o755)
+
+
+def env(locale="C.UTF-8"):
+    return {"PATH": os.environ["PATH"], "LC_ALL": locale, "TERM": "dumb"}
+
+
+def ctl(*args, stdin="", locale="C.UTF-8", **more):
+    """Runs vmoctl; output is text."""
+    if isinstance(stdin, str):
+        stdin = stdin.encode("utf-8", "surrogateescape")
+    done = subprocess.run([VMOCTL, *args], input=stdin, capture_output=True, env=env(locale),
+                          timeout=100, **more)
+    done.out, done.raw = done.stdout.decode("utf-8", "surrogateescape"), done.stdout
+    done.err = done.stderr.decode("utf-8", "surrogateescape")
+    return done
+
+
+def documents(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def path(name):
+    return os.path.join(DIR, name)
+
+
+def store(name, data):
+    with open(path(name), "wb") as f:
+        f.write(data)
+    return path(name)
+
+
+def fetch(name):
+    with open(path(name), "rb") as f:
+        return f.read()
+
+
+class Shell:
+    """A shell that answers each command with a document; a process that holds objects."""
+
+    def __init__(self, **more):
+        self.process = subprocess.Popen([VMOCTL, "--json", "shell"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, env=env(), text=True, bufsize=1,
+                                        **more)
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+    def do(self, line):
+        self.process.stdin.write(line + "\n")
+        return json.loads(self.process.stdout.readline())
+
+    def fd_of(self, name):
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            link = os.readlink(f"/proc/{self.pid}/fd/{fd}")
+            if link.startswith("/vmo:") and link.endswith(":" + name):
+                return f"{self.pid}/{fd}"
+        raise KeyError(name)
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def good(self, done):
+        self.assertEqual((0, ""), (done.returncode, done.err), done.out)
+        return done.out
+
+    def script(self, text, *options, **more):
+        """What a script prints that succeeds."""
+        return self.good(ctl("run", "-", *options, stdin=text, **more))
+
+    def answers(self, text, **more):
+        """What each command of a script answers; all succeed."""
+        return documents(self.good(ctl("--json", "run", "-", stdin=text, **more)))
+
+    def bad(self, text, errno, *words, status=1):
+        """The error of a script's last line, which has the words in it."""
+        done = ctl("--json", "run", "-", stdin=text)
+        self.assertEqual((status, ""), (done.returncode, done.err), done.out)
+        error = documents(done.out)[-1]["error"]
+        self.assertEqual((errno, status, "stdin", len(text.splitlines())),
+                         (error.get("errno"), error["status"], error["file"], error["line"]))
+        for word in words:
+            self.assertIn(word, error["message"] + "\n" + error.get("hint", ""))
+        return error
+
+
+class Basics(Case):
+    def test_version(self):
+        self.assertRegex(self.good(ctl("version")),
+                         r"\Avmoctl  \d+\.\d+\.\d+, for ABI \d+\nlibvmo  \d+\.\d+\.\d+\n"
+                         r"module  ABI \d+\n\Z")
+        version = documents(self.good(ctl("--json", "version")))[0]["version"]
+        self.assertEqual({"vmoctl", "vmoctl_abi", "libvmo", "module_abi"}, set(version))
+        self.assertEqual(version["vmoctl_abi"], version["module_abi"])
+        self.assertIn(version["vmoctl"], self.good(ctl("--version")))
+
+    def test_probe(self):
+        text = self.good(ctl("probe"))
+        probe = documents(self.good(ctl("probe", "--json")))[0]["probe"]
+        self.assertEqual(PAGE, probe["page_size"])
+        self.assertEqual((1 << 63) - PAGE, probe["max_size"])
+        self.assertIn("snapshot", probe["features"])
+        self.assertIn(f"page_size        {PAGE}\n", text)
+        self.assertIn("features         " + " ".join(probe["features"]) + "\n", text)
+
+    def test_help(self):
+        text = self.good(ctl("help"))
+        names = documents(self.good(ctl("--json", "help")))[0]["help"]
+        self.assertLess(30, len(names))
+        for name in names:
+            self.assertRegex(text, rf"(?m)^[ *] {re.escape(name)} ")
+        for name in ("clone", "tree", "echo"):
+            one = self.good(ctl("help", name))
+            self.assertTrue(one.startswith(f"usage: {name} "), one)
+        self.assertIn("--copy-pinned", self.good(ctl("help", "clone")))
+        self.assertEqual(self.good(ctl("help", "clone")), self.good(ctl("clone", "--help")))
+        self.assertEqual("create", documents(self.good(ctl("--json", "help", "create")))[0]
+                         ["help"]["name"])
+        self.assertIn("PID/FD", self.good(ctl("--help")))
+
+    def test_usage(self):
+        for args, word in (((), "Usage"), (("nonsense",), "there is no command"),
+                           (("--nonsense", "list"), "nonsense"),
+                           (("list", "--nonsense"), "--nonsense"),
+                           (("list", "x"), "too many arguments"),
+                           (("info",), "too few arguments"), (("help", "x"), "no command x"),
+                           (("create", "a", "1"), "vmoctl shell"),
+                           (("1x/3", "info"), "not PID/FD"), (("0/3", "info"), "not PID/FD"),
+                           (("1/3x", "info"), "not PID/FD"),
+                           (("99999999999/3", "info"), "not PID/FD")):
+            done = ctl(*args)
+            self.assertEqual((2, ""), (done.returncode, done.out), args)
+            self.assertIn(word, done.err)
+        error = documents(ctl("--json", "list", "x").out)[0]["error"]
+        self.assertEqual(2, error["status"])
+        self.assertEqual("usage: list", error["hint"])
+        self.assertNotIn("errno", error)
+
+    def test_no_device(self):
+        gone = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh"]
+        done = subprocess.run(gone + [VMOCTL, "probe"], capture_output=True, text=True,
+                              stdin=subprocess.PIPE)
+        self.assertEqual((1, ""), (done.returncode, done.stdout))
+        self.assertIn("(ENODEV)\nvmoctl: ", done.stderr)
+        done = subprocess.run(gone + [VMOCTL, "version"], capture_output=True, text=True,
+                              stdin=subprocess.PIPE)
+        self.assertEqual(0, done.returncode)
+        self.assertIn("module  cannot be asked: No such device", done.stdout)
+        done = subprocess.run(gone + [VMOCTL, "--json", "run", "-"], input="create a 1\n",
+                              capture_output=True, text=True)
+        error = json.loads(done.stdout)["error"]
+        self.assertEqual(("ENODEV", 1), (error["errno"], error["line"]))
+        self.assertIn("module", error["hint"])
+        done = ctl("probe", **NOBODY)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("(EACCES)\nvmoctl: ", done.err)
+
+    def test_sizes(self):
+        answers = self.answers("create a 0x2000\ncreate b 3pages\ncreate c 1M\ncreate d 2GiB\n"
+                               "create e 1T\ncreate f 5\ncreate g 1page\ncreate h 0\ncreate i 4k\n")
+        self.assertEqual([0x2000, 3 * PAGE, MIB, 2 << 30, 1 << 40, 5, PAGE, 0, 4096],
+                         [a["object"]["content_size"] for a in answers])
+        for size in ("", "-1", "1X", "0x", "12Ki", "99999999999999999999", "16E", "1 K", "+1",
+                     "page"):
+            self.bad(f'create a -- "{size}"', None, "is not a size", status=2)
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([VMOCTL, "help"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("cannot write the output: No space left", done.stderr)
+
+
+class Family(Case):
+    def test_create(self):
+        self.assertRegex(self.script("create a 1M"), r"\Aa: object, 1M, id \d+\n\Z")
+        a, b, c = [x["object"] for x in self.answers(
+            "create a 1M\ncreate b 5 --resizable\ncreate c --exec 4K\n")]
+        self.assertEqual(("a", "a", "object", MIB, 0, []),
+                         tuple(a[k] for k in ("label", "name", "kind", "size", "parent_id",
+                                              "flags")))
+        self.assertEqual((PAGE, 5, ["resizable", "may-resize"]),
+                         (b["size"], b["content_size"], b["flags"]))
+        self.assertEqual(["exec"], c["flags"])
+        self.bad("create a 1\ncreate a 1", "EEXIST", "in use")
+        self.bad("create a 16383P", "ERANGE")
+        for name in ("a/b", "-a", "#a", ""):
+            self.bad(f'create -- "{name}" 1', None, "is no name", status=2)
+        error = self.bad("create " + "x" * 64 + " 1", "ENAMETOOLONG")
+        self.assertIn("63", error["hint"])
+
+    def test_clone(self):
+        a, b, c, d, e, _, leaf = self.answers(
+            "create a 1M --resizable\nclone a b\nclone a c 4K 8K --no-write\n"
+            "clone a --resizable d 1M 4K\nclone a e 0 5\nwrite b 0 x\nclone b leaf\n")
+        a, b, c, d, e, leaf = [x["object"] for x in (a, b, c, d, e, leaf)]
+        self.assertEqual(["snapshot"] * 5, [x["kind"] for x in (b, c, d, e, leaf)])
+        self.assertEqual([a["id"]] * 4 + [b["id"]],
+                         [x["parent_id"] for x in (b, c, d, e, leaf)])
+        self.assertEqual([MIB, 8192, 4096, 5, MIB],
+                         [x["content_size"] for x in (b, c, d, e, leaf)])
+        self.assertEqual(["cow-clone", "immutable", "no-write"], c["flags"])
+        self.assertEqual(["cow-clone", "resizable", "may-resize"], d["flags"])
+        self.assertEqual(PAGE, leaf["shared_bytes"])
+        self.assertEqual(["b", "a", "leaf"], [b["name"], c["name"], leaf["name"]])
+        self.assertRegex(self.script("create a 1M\nclone a b"),
+                         r"b: snapshot, 1M, id \d+, made from \d+\n\Z")
+        self.bad("create a 1\nclone a b 5 4K", "EINVAL", "page aligned")
+        self.bad("create a 1\nclone a b --no-write --resizable", "EINVAL")
+        self.bad("create a 1\nclone a b 4K", None, "OFFSET without LENGTH", status=2)
+        self.bad("clone a b", "ENOENT", "there is no object a")
+
+    def test_slice(self):
+        a, s, _, read = self.answers("create a 64K\nslice a s 4K 8K --no-write\n"
+                                     "write a 4K hello\nread s 0 5")
+        self.assertEqual(("slice", a["object"]["id"], 8192),
+                         tuple(s["object"][k] for k in ("kind", "parent_id", "content_size")))
+        self.assertIn("no-write", s["object"]["flags"])
+        self.assertEqual(b"hello".hex(), read["read"]["hex"])
+        error = self.bad("create a 64K --resizable\nslice a s 0 4K", "EOPNOTSUPP")
+        self.assertIn("ref", error["hint"])
+        self.bad("create a 64K\nslice a s 4K 64K", "EINVAL", "inside")
+        self.bad("create a 64K\nslice a s 0 4K --no-write\nwrite s 0 x", "EACCES", "no-write")
+
+    def test_ref(self):
+        a, r, _, a2 = self.answers("create a 64K --resizable\nref a r --resizable\nresize r 4K\n"
+                                   "info a")
+        self.assertEqual(("reference", a["object"]["id"]),
+                         (r["object"]["kind"], r["object"]["parent_id"]))
+        self.assertEqual((4096, 1), (a2["info"]["size"], a2["info"]["children"]))
+        self.bad("create a 4K\nref a r --resizable", "EOPNOTSUPP", "--resizable")
+        self.bad("create a 4K --resizable\nref a r\nresize r 0", "EACCES", "--resizable")
+        self.assertIn("no-write", self.answers("create a 4K\nref a r --no-write")[1]
+                      ["object"]["flags"])
+
+    def test_close(self):
+        text = "create a 4K\nclone a b\nclose a\ninfo a"
+        self.bad(text, "ENOENT", "there is no object a")
+        self.assertEqual({"done": "close"}, self.answers("create a 1\nclose a")[1])
+        self.bad("create a 4K\npin a 0 4K as p\nclose p", "EINVAL", "is a pin")
+        self.answers("create a 4K\nclose a\ncreate a 8K")
+
+    def test_name(self):
+        info = self.answers('create a 4K\nname a "two words"\ninfo a')[2]["info"]
+        self.assertEqual("two words", info["name"])
+        self.assertIn("name             two words\n",
+                      self.script('create a 4K\nname a "two words"\ninfo a'))
+        self.bad("create a 1\nname a " + "y" * 64, "ENAMETOOLONG")
+        self.bad('create a 1\nname a "\\n"', "EINVAL", "control")
+
+    def test_wait(self):
+        self.assertEqual({"done": "wait"}, self.answers("create a 1\nwait a")[1])
+        self.bad("create a 1\nclone a b\nwait a 10", "ETIMEDOUT", "live")
+        self.answers("create a 1\nclone a b\nclose b\nwait a 5000")
+
+
+class Memory(Case):
+    def test_resize(self):
+        info = self.answers("create a 4K --resizable\nresize a 10001\ninfo a")[2]["info"]
+        self.assertEqual((3 * PAGE, 10001), (info["size"], info["content_size"]))
+        self.bad("create a 4K\nresize a 8K", "EPERM", "--resizable")
+
+    def test_ranges(self):
+        counts = [a["info"]["committed_bytes"] for a in self.answers(
+            "create a 64K\ninfo a\ncommit a\ninfo a\nzero a 4K 8K\ninfo a\ndecommit a\ninfo a\n"
+            "commit a 8K 4K\ninfo a") if "info" in a]
+        self.assertEqual([0, 1 << 16, (1 << 16) - 8192, 0, 4096], counts)
+        self.bad("create a 4K\nclone a b\ndecommit b", "EOPNOTSUPP", "zero")
+        self.bad("create a 4K\ncommit a 0 8K", "ERANGE", "info")
+        self.bad("create a 4K\ndecommit a 1 1", "EINVAL", "page aligned")
+        self.bad("create a 4K\nzero a 1", None, "OFFSET without LENGTH", status=2)
+        self.assertEqual("", ctl("run", "-", stdin="create a 4K\n").err)
+
+    def test_pin(self):
+        answers = self.answers("create a 64K\npin a 0 4K\npin a 4K 8K as dma\nlist\ninfo a\n"
+                               "unpin dma\ninfo a\nunpin pin1\ninfo a")
+        self.assertEqual({"pin": "pin1", "object": "a"}, answers[1]["pin"])
+        self.assertEqual([{"pin": "pin1", "object": "a", "offset": 0, "length": 4096},
+                          {"pin": "dma", "object": "a", "offset": 4096, "length": 8192}],
+                         answers[3]["list"]["pins"])
+        self.assertEqual([12288, 4096, 0],
+                         [answers[i]["info"]["pinned_bytes"] for i in (4, 6, 8)])
+        error = self.bad("create a 4K\npin a 0 4K\nclone a b", "EBADFD", "--copy-pinned")
+        self.assertIn("unpin", error["hint"])
+        self.answers("create a 4K\npin a 0 4K\nclone a b --copy-pinned")
+        self.bad("create a 4K\npin a 0 4K\ndecommit a", "EBADFD", "pinned")
+        self.bad("create a 4K\npin a 0 4K to x", None, "as PIN", status=2)
+        self.bad("create a 4K\npin a 0 4K as", None, "as PIN", status=2)
+        self.bad("create a 4K\npin a 0 4K as a", "EEXIST")
+        self.bad("create a 4K\nunpin a", "ENOENT", "no pin a")
+        self.bad("create a 4K\nclone a b --no-write\npin b 0 4K", "EACCES")
+        self.answers("create a 4K\nclone a b --no-write\npin --read-only b 0 4K")
+        self.assertIn("pin dma of a: offset 4K, length 8K\n",
+                      self.script("create a 64K\npin a 4K 8K as dma\nlist"))
+
+
+class Data(Case):
+    def test_load(self):
+        data = os.urandom(300001)
+        name = store("in", data)
+        loaded, total = self.answers(f"load a {name}\nsum a")
+        self.assertEqual((len(data), []),
+                         (loaded["object"]["content_size"], loaded["object"]["flags"]))
+        self.assertEqual(hashlib.sha256(data).hexdigest(), total["sum"]["sum"])
+        self.script(f"load a {name}\ndump a {path('out')}")
+        self.assertEqual(data, fetch("out"))
+        self.bad("load a /nonexistent", "ENOENT", "/nonexistent")
+        self.bad("load a /tmp", "EISDIR")
+        self.bad("load a -", None, "standard input is where", status=2)
+        self.assertIn("may-resize", self.answers(f"load a {name} --resizable")[0]
+                      ["object"]["flags"])
+        self.bad(f"load a {name}\nload a {name}", "EEXIST")
+
+    def test_load_streams(self):
+        script = store("script", b"load a -\nsum a\ninfo a\n")
+        for data in (b"", b"x", os.urandom(3 * MIB + 17)):
+            done = ctl("--json", "run", script, stdin=data)
+            _, total, info = documents(self.good(done))
+            self.assertEqual(hashlib.sha256(data).hexdigest(), total["sum"]["sum"])
+            self.assertEqual((len(data), ["resizable", "may-resize"]),
+                             (info["info"]["content_size"], info["info"]["flags"]))
+        # A file that says it is empty.
+        with open("/proc/version", "rb") as f:
+            want = hashlib.sha256(f.read()).hexdigest()
+        self.assertEqual(want, self.answers("load a /proc/version\nsum a")[1]["sum"]["sum"])
+
+    def test_sparse(self):
+        with open(path("sparse"), "wb") as f:
+            f.truncate(256 << 30)
+            f.seek(1 << 30)
+            f.write(b"island")
+        _, info, dump = self.answers(f"load a {path('sparse')}\ninfo a\ndump a {path('out')}")
+        self.assertEqual(256 << 30, info["info"]["content_size"])
+        self.assertEqual(PAGE, info["info"]["committed_bytes"])
+        self.assertEqual({"file": path("out"), "bytes": 256 << 30, "data_bytes": PAGE},
+                         dump["dump"])
+        out = os.stat(path("out"))
+        self.assertEqual(256 << 30, out.st_size)
+        self.assertLess(out.st_blocks * 512, MIB)
+        with open(path("out"), "rb") as f:
+            f.seek(1 << 30)
+            self.assertEqual(b"island\0", f.read(7))
+        os.unlink(path("out"))
+        os.unlink(path("sparse"))
+
+    def test_dump(self):
+        done = ctl("run", "-", stdin="create a 8K\nwrite a 4K x\ndump a -")
+        self.assertEqual(b"\0" * 4096 + b"x" + b"\0" * 4095, done.raw.split(b"\n", 1)[1])
+        # What was longer before is cut.
+        store("out", b"y" * 100000)
+        self.script(f"create a 8K\nwrite a 4K hello\ndump a {path('out')}")
+        self.assertEqual(bytes(4096) + b"hello" + bytes(4091), fetch("out"))
+        self.bad("create a 1\ndump a /dev/full", "ENOSPC", "/dev/full")
+        self.bad("create a 1\ndump a /nonexistent/x", "ENOENT")
+        done = ctl("--json", "run", "-", stdin="create a 1\ndump a -")
+        self.assertEqual(2, done.returncode)
+        # A pinned object has no plain snapshot; the dump's copies.
+        self.script(f"create a 5\nwrite a 0 HELLO\npin a 0 4K\ndump --snapshot a {path('out')}")
+        self.assertEqual(b"HELLO", fetch("out"))
+
+    def test_write(self):
+        read = self.answers('create a 8K\nwrite a 1 "two words"\nwrite a 4095 hex:00fF80\n'
+                            "read a 0 12\nread a 4094 5")
+        self.assertEqual([b"\0two words\0\0".hex(), "0000ff8000"],
+                         [read[i]["read"]["hex"] for i in (3, 4)])
+        for text in ("hex:1", "hex:zz", "hex:0x"):
+            self.bad(f"create a 4K\nwrite a 0 {text}", None, "pairs of digits", status=2)
+        self.bad("create a 4K\nwrite a 4095 ab", "ERANGE")
+        self.answers("create a 4K\nwrite a 0 hex:\nwrite a 0 -- -x")
+
+    def test_read(self):
+        out = self.script('create a 64\nwrite a 3 "abc\\x7f\\n"\nread a\nread a 0 20')
+        self.assertEqual(
+            "00000000  00 00 00 61 62 63 7f 0a  00 00 00 00 00 00 00 00  |...abc..........|\n"
+            "00000010  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n"
+            "*\n00000040\n"
+            "00000000  00 00 00 61 62 63 7f 0a  00 00 00 00 00 00 00 00  |...abc..........|\n"
+            "00000010  00 00 00 00                                       |....|\n"
+            "00000014\n", out.split("\n", 1)[1])
+        done = ctl("run", "-", stdin="create a 16\nwrite a 3 hex:ff00\nread --raw a 3 3")
+        self.assertTrue(done.raw.endswith(b"\n\xff\0\0"))
+        self.assertEqual({"offset": 1, "length": 0, "hex": ""},
+                         self.answers("create a 16\nread a 1 0")[1]["read"])
+        self.bad("create a 4K\nread a 0 4097", "ERANGE", "info")
+        self.assertEqual(2, ctl("--json", "run", "-", stdin="create a 1\nread --raw a").returncode)
+        done = ctl("--json", "run", "-", stdin="create a 1T\nread a")
+        self.assertEqual("ENOMEM", documents(done.out)[-1]["error"]["errno"])
+
+    def test_sum(self):
+        zeroes = hashlib.sha256(bytes(3 * MIB + 5)).hexdigest()
+        self.assertEqual(zeroes + "  a\n",
+                         self.script("create a 3145733\nsum a").split("\n", 1)[1])
+        data = bytes(2 * MIB) + b"end"
+        total, again, checked = self.answers(
+            "create a 2097155\nwrite a 2M end\nclone a b\nwrite a 0 x\nsum b\n"
+            f"sum --snapshot b\nassert-sum b {hashlib.sha256(data).hexdigest().upper()}")[4:]
+        self.assertEqual({"object": "b", "algorithm": "sha256", "bytes": len(data),
+                          "sum": hashlib.sha256(data).hexdigest()}, total["sum"])
+        self.assertEqual(total, again)
+        self.assertEqual({"done": "assert-sum"}, checked)
+        self.bad("create a 1\nassert-sum a 00", None, hashlib.sha256(b"\0").hexdigest())
+
+    def test_diff(self):
+        def diff(text, *options):
+            return self.answers(text + "\ndiff a b " + " ".join(options))[-1]["diff"]
+
+        base = "create a 64K\nwrite a 100 x\nclone a b"
+        self.assertEqual({"equal": True, "ranges": [], "bytes": 0}, diff(base))
+        changed = base + "\nwrite a 4K y\nwrite b 8193 yyy\nwrite b 60K z"
+        self.assertEqual({"equal": False, "bytes": 12288,
+                          "ranges": [{"offset": 4096, "length": 8192},
+                                     {"offset": 61440, "length": 4096}]}, diff(changed))
+        self.assertEqual([{"offset": 4096, "length": 1}, {"offset": 8193, "length": 3},
+                          {"offset": 61440, "length": 1}], diff(changed, "--exact")["ranges"])
+        self.assertEqual([{"offset": 0, "length": 1}],
+                         diff("create a 1\ncreate b 1\nwrite b 0 x", "--exact")["ranges"])
+        # A hole reads as what a page of zeroes does; the longer differs behind the shorter.
+        self.assertTrue(diff("create a 64K\ncommit a\ncreate b 64K")["equal"])
+        self.assertEqual([{"offset": 4096, "length": 1}],
+                         diff("create a 4K\ncreate b 4097")["ranges"])
+        # Holes of both are skipped: these are a million times a million bytes.
+        self.assertEqual([{"offset": 1 << 39, "length": 4096}],
+                         diff("create a 1T\ncreate b 1T\nwrite b 512G x")["ranges"])
+        out = self.script(changed + "\ndiff a b\ndiff a a")
+        self.assertTrue(out.endswith("offset 4096 length 8192 (8K)\noffset 61440 length 4096 (4K)\n"
+                                     "2 ranges, 12K in all\nequal\n"), out)
+
+    def test_assert_equal(self):
+        out = self.script("create a 1M\nclone a b\nassert-equal a b")
+        self.assertTrue(out.endswith("\nequal\n"), out)
+        self.bad("create a 1M\nclone a b\nwrite b 5000 x\nassert-equal a b", None, "offset 4096")
+        self.bad("create a 4K\ncreate b 8K\nassert-equal a b", None, "offset 4096")
+        self.bad("create a 4K\nassert-equal a b", "ENOENT")
+
+
+class Lists(Case):
+    SCRIPT = ("create base 1M\nwrite base 0 x\nclone base middle\nclone middle leaf\n"
+              "slice base window 0 4K\nref base twin\nwrite leaf 4K y\n")
+
+    @staticmethod
+    def shape(node):
+        return {node["label"]: [Lists.shape(n) for n in node["members"]]}
+
+    def test_info(self):
+        out = self.script("create a 1M\nwrite a 0 x\ninfo a")
+        for line in ("name             a", "kind             object",
+                     "size             1048576 (1M)", "committed_bytes  4096 (4K)", "children         0",
+                     "flags           "):
+            self.assertIn(line + "\n", out)
+        self.bad("info b", "ENOENT", "list")
+
+    def test_list(self):
+        objects = self.answers(self.SCRIPT + "list")[-1]["list"]["objects"]
+        self.assertEqual(["base", "middle", "leaf", "window", "twin"],
+                         [o["label"] for o in objects])
+        self.assertEqual(["object", "snapshot", "snapshot", "slice", "reference"],
+                         [o["kind"] for o in objects])
+        text = self.script(self.SCRIPT + "list")
+        self.assertRegex(text, r"(?m)^ *ID  KIND +SIZE +PRIVATE +SHARED +SCALED +PINNED  NAME$")
+        self.assertRegex(text, r"(?m)^ *\d+  slice +4K +- +- +- +0  window$")
+        self.assertRegex(self.script(self.SCRIPT + "list --bytes"),
+                         r"(?m)^ *\d+  object +1048576 +0 +4096 +1024 +0  base$")
+
+    def test_tree(self):
+        out = self.script(self.SCRIPT + "tree")
+        for line in (r"OBJECT +ID  KIND +SIZE +PRIVATE +SHARED +SCALED", r"base +\d+  object .*",
+                     r"├─ middle +\d+  snapshot .*",
+                     r"│  └─ leaf +\d+  snapshot +1M +4K +4K .*",
+                     r"├─ window +\d+  slice .*", r"└─ twin +\d+  reference .*",
+                     r"5 objects, 8K of memory"):
+            self.assertRegex(out, rf"(?m)^{line}$")
+        lines = out.splitlines()[-6:-1]
+        self.assertEqual(1, len({len(line) for line in lines}), lines)
+        out = self.script(self.SCRIPT + "tree", locale="C")
+        self.assertRegex(out, r"(?m)^\|  `- leaf ")
+        self.assertTrue(out.isascii())
+        family = self.answers(self.SCRIPT + "create other 1\ntree leaf")[-1]["tree"]["families"]
+        self.assertEqual([{"base": [{"middle": [{"leaf": []}]}, {"window": []}, {"twin": []}]}],
+                         [self.shape(f) for f in family])
+        family = self.answers(self.SCRIPT + "create other 1\nclose middle\ntree")[-1]["tree"]
+        self.assertEqual([{"base": [{"leaf": []}, {"window": []}, {"twin": []}]}, {"other": []}],
+                         [self.shape(f) for f in family["families"]])
+        # One whose parent is not in sight.
+        family = self.answers(self.SCRIPT + "close base\ntree")[-1]["tree"]["families"]
+        self.assertIn({"middle": [{"leaf": []}]}, [self.shape(f) for f in family])
+
+    def test_nothing(self):
+        self.assertEqual([], self.answers("list")[0]["list"]["objects"])
+        self.assertIn("0 objects, 0 of memory\n", self.script("tree"))
+
+
+class Foreign(Case):
+    """Objects of another process."""
+
+    def setUp(self):
+        self.shell = Shell()
+        self.addCleanup(self.shell.__exit__)
+        self.id = self.shell.do("create theirs 64K --resizable")["object"]["id"]
+        self.shell.do("write theirs 0 original")
+        self.object = self.shell.fd_of("theirs")
+
+    def test_verbs(self):
+        name, shell = self.object, self.shell
+        info = documents(self.good(ctl("--json", name, "info")))[0]["info"]
+        self.assertEqual(self.id, info["id"])
+        self.assertEqual(self.good(ctl(name, "info")), self.good(ctl("info", name)))
+        self.assertIn("|original|", self.good(ctl(name, "read", "0", "8")))
+        self.assertEqual(b"original", ctl(name, "read", "--raw", "0", "8").raw)
+        self.assertEqual("", self.good(ctl(name, "write", "0", "Changed!")))
+        self.assertEqual(b"Changed!".hex(), shell.do("read theirs 0 8")["read"]["hex"])
+        total = hashlib.sha256(b"Changed!" + bytes((1 << 16) - 8)).hexdigest()
+        self.assertEqual(f"{total}  {name}\n", self.good(ctl(name, "sum")))
+        self.good(ctl(name, "assert-sum", total))
+        self.good(ctl(name, "dump", path("out")))
+        self.assertEqual(total, hashlib.sha256(fetch("out")).hexdigest())
+        out = ctl(name, "dump", "-", "--snapshot").raw
+        self.assertEqual(total, hashlib.sha256(out).hexdigest())
+        self.good(ctl(name, "commit"))
+        self.assertEqual(1 << 16, shell.do("info theirs")["info"]["committed_bytes"])
+        self.good(ctl(name, "zero", "0", "4K"))
+        self.good(ctl(name, "decommit", "4K", "4K"))
+        self.assertEqual((1 << 16) - 8192, shell.do("info theirs")["info"]["committed_bytes"])
+        self.good(ctl(name, "resize", "4K"))
+        self.good(ctl(name, "name", "renamed"))
+        info = shell.do("info theirs")["info"]
+        self.assertEqual((4096, "renamed"), (info["size"], info["name"]))
+        self.good(ctl(name, "wait"))
+        self.assertEqual("equal\n", self.good(ctl(name, "diff", name)))
+        self.assertEqual("equal\n", self.good(ctl("assert-equal", name, name)))
+        done = ctl(name, "pin", "0", "4K")
+        self.assertEqual(2, done.returncode)
+
+    def test_position_stays(self):
+        """The descriptor that is taken shares its position with its owner's."""
+        fdinfo = f"/proc/{self.object.replace('/', '/fdinfo/')}"
+        with open(fdinfo) as f:
+            before = f.readline()
+        for verb in (["sum"], ["dump", path("out")], ["diff", self.object], ["read"]):
+            self.good(ctl(self.object, *verb))
+            with open(fdinfo) as f:
+                self.assertEqual(before, f.readline(), verb)
+
+    def test_instant(self):
+        """What is written while a dump waits for its reader is not in it with --snapshot."""
+        self.shell.do("resize theirs 4M")
+        for options, want in (([], b"later"), (["--snapshot"], b"early")):
+            self.shell.do("write theirs 3M early")
+            with subprocess.Popen([VMOCTL, self.object, "dump", "-", *options], env=env(),
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+                out = process.stdout.read(1)
+                self.shell.do("write theirs 3M later")
+                out += process.stdout.read()
+            self.assertEqual((0, 4 * MIB), (process.returncode, len(out)))
+            self.assertEqual(want, out[3 * MIB:3 * MIB + 5])
+
+    def test_list(self):
+        self.shell.do("clone theirs child --no-write")
+        mine = documents(self.good(ctl("--json", "list")))[0]["list"]["objects"]
+        theirs = [o for o in mine if o["id"] == self.id]
+        pid, fd = map(int, self.object.split("/"))
+        self.assertEqual([[{"pid": pid, "fd": fd, "command": "vmoctl"}]],
+                         [o["holders"] for o in theirs])
+        self.assertRegex(self.good(ctl("list")), rf"(?m)  theirs  in {self.object} vmoctl$")
+        out = self.good(ctl(self.object, "tree"))
+        self.assertRegex(out, r"(?m)^theirs +\d+  object ")
+        self.assertRegex(out, r"(?m)^└─ theirs +\d+  snapshot ")
+        self.assertIn("theirs", self.good(ctl("tree")))
+        # In the shell, too, with --all.
+        with Shell() as other:
+            self.assertEqual([], other.do("list")["list"]["objects"])
+            ids = [o["id"] for o in other.do("list --all")["list"]["objects"]]
+            self.assertIn(self.id, ids)
+
+    def test_shell(self):
+        with Shell() as other:
+            self.assertEqual(self.id, other.do(f"open x {self.object}")["object"]["id"])
+            self.assertEqual(self.id, other.do(f"clone {self.object} y")["object"]["parent_id"])
+            held = len(os.listdir(f"/proc/{other.pid}/fd"))
+            for _ in range(10):
+                self.assertIn("diff", other.do(f"diff {self.object} {self.object}"))
+            self.assertEqual(held, len(os.listdir(f"/proc/{other.pid}/fd")))
+            other.do("write y 0 mine")
+            self.assertEqual(b"orig".hex(), other.do("read x 0 4")["read"]["hex"])
+            self.assertEqual("x", other.do("tree x")["tree"]["families"][0]["label"])
+            self.assertEqual("EEXIST", other.do(f"open x {self.object}")["error"]["errno"])
+
+    def test_own_descriptor(self):
+        fd = os.open(f"/proc/{self.object.replace('/', '/fd/')}", os.O_RDONLY)
+        os.set_inheritable(fd, True)
+        try:
+            done = ctl(f"self/{fd}", "info", pass_fds=[fd])
+            self.assertIn(f"id               {self.id}\n", self.good(done))
+            done = ctl(f"self/{fd}", "write", "0", "x", pass_fds=[fd])
+            self.assertEqual(1, done.returncode)
+            self.assertIn("(EACCES)", done.err)
+            self.assertIn("open for one", done.err)
+        finally:
+            os.close(fd)
+
+    def test_errors(self):
+        pid = self.shell.pid
+        for name, errno, word in ((f"{pid}/9999", "EBADF", "cannot take descriptor 9999"),
+                                  (f"{pid}/1", "ENOTTY", "is not a virtual memory object"),
+                                  ("4194304/0", "ESRCH", "cannot open process")):
+            done = ctl(name, "info")
+            self.assertEqual((1, ""), (done.returncode, done.out))
+            self.assertIn(f"({errno})\nvmoctl: ", done.err)
+            self.assertIn(word, done.err)
+            error = documents(ctl("--json", name, "info").out)[0]["error"]
+            self.assertEqual((errno, True), (error["errno"], bool(error["hint"])))
+        ready, stop = threading.Event(), threading.Event()
+        threads = []
+
+        def thread():
+            threads.append(threading.get_native_id())
+            ready.set()
+            stop.wait()
+
+        runner = threading.Thread(target=thread)
+        runner.start()
+        ready.wait()
+        done = ctl(f"{threads[0]}/0", "info")
+        stop.set()
+        runner.join()
+        self.assertEqual(1, done.returncode)
+        self.assertIn("is a thread", done.err)
+
+    def test_permission(self):
+        done = ctl(self.object, "info", **NOBODY)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("(EPERM)\nvmoctl: ", done.err)
+        self.assertIn("ptrace(2)", done.err)
+        done = ctl("list", **NOBODY)
+        self.assertEqual(0, done.returncode)
+        self.assertNotIn("theirs", done.out)
+        self.assertIn("may not be looked into", done.err)
+        listed = documents(ctl("--json", "list", **NOBODY).out)[0]["list"]
+        self.assertLess(0, listed["hidden_processes"])
+
+    def test_seen_but_not_taken(self):
+        """What /proc says has to do where ptrace is not allowed."""
+        deny = ("import ctypes, os, sys\n"
+                "libc = ctypes.CDLL(None)\n"
+                "class F(ctypes.Structure):\n"
+                " _fields_ = [('c', ctypes.c_ushort), ('t', ctypes.c_ubyte), ('f', ctypes.c_ubyte),"
+                " ('k', ctypes.c_uint)]\n"
+                "class P(ctypes.Structure):\n"
+                " _fields_ = [('n', ctypes.c_ushort), ('p', ctypes.c_void_p)]\n"
+                # if (nr == pidfd_getfd) return EPERM; allow
+                "f = (F * 4)(F(0x20, 0, 0, 0), F(0x15, 0, 1, 438), F(6, 0, 0, 0x50001),"
+                " F(6, 0, 0, 0x7fff0000))\n"
+                "p = P(4, ctypes.cast(f, ctypes.c_void_p))\n"
+                "assert not libc.prctl(38, 1, 0, 0, 0)\n"
+                "assert not libc.prctl(22, 2, ctypes.byref(p))\n"
+                "os.execv(sys.argv[1], sys.argv[1:])\n")
+        done = subprocess.run([sys.executable, "-c", deny, VMOCTL, "--json", "list"],
+                              capture_output=True, text=True)
+        objects = json.loads(done.stdout)["list"]["objects"]
+        theirs = [o for o in objects if o["id"] == self.id][0]
+        self.assertEqual(("theirs", 1 << 16, 0, 0),
+                         tuple(theirs[k] for k in ("name", "size", "children", "parent_id")))
+        self.assertNotIn("kind", theirs)
+        done = subprocess.run([sys.executable, "-c", deny, VMOCTL, "list"], capture_output=True,
+                              text=True)
+        self.assertRegex(done.stdout, r"(?m)^ *\d+  \? +64K +- +- +- +-  theirs  in ")
+
+
+class Scripts(Case):
+    def test_lines(self):
+        name = store("s.vmo", b"# a comment\n\ncreate a 1 # behind\n  \t\nbogus\necho never\n")
+        done = ctl("run", name)
+        self.assertEqual(2, done.returncode)
+        self.assertEqual(f"vmoctl: {name}:5: there is no command bogus\n"
+                         'vmoctl: "help" lists them\n', done.err)
+        self.assertNotIn("never", done.out)
+        done = ctl("run", store("s.vmo", b"create a 4K\nresize a 8K\n"))
+        self.assertEqual((1, f"vmoctl: {name}:2: cannot resize a: Operation not permitted (EPERM)\n"
+                          "vmoctl: the object is of fixed size: make it with --resizable\n"),
+                         (done.returncode, done.err))
+        self.assertIn("No such file", ctl("run", "/nonexistent").err)
+        self.assertEqual(1, ctl("run", "/tmp").returncode)
+
+    def test_words(self):
+        out = self.script('''echo one 'two  "words"' "a\\"b\\x41\\\\" x\\ y "" z"q"'r'#s # t\n''')
+        self.assertEqual("one two  \"words\" a\"bA\\\\ x y  zqr#s\n", out)
+        for line, word in (('echo "open', "quote is not closed"),
+                           ("echo 'x", "quote is not closed"),
+                           ('echo "\\xg0"', "two hexadecimal"), ('echo "\\x00"', "zero byte"),
+                           ("echo \0", "zero byte")):
+            self.bad(line, None, word, status=2)
+        # The last line needs no end; a command may stand anywhere in its line.
+        self.assertEqual("a\nb\n", self.script("\t echo a\necho b"))
+
+    def test_nested(self):
+        store("inner.vmo", b"create b 4K\ninfo a\nexit\necho never\n")
+        out = self.script(f"create a 4K\nrun {path('inner.vmo')}\ninfo b\necho end")
+        self.assertTrue(out.endswith("end\n"))
+        self.assertNotIn("never", out)
+        store("inner.vmo", b"create b 4K\nbogus\n")
+        done = ctl("run", "-", stdin=f"run {path('inner.vmo')}\n")
+        self.assertEqual(2, done.returncode)
+        self.assertEqual(1, done.err.count("inner.vmo:2: "))
+        self.assertNotIn("stdin:1", done.err)
+        store("inner.vmo", f"run {path('inner.vmo')}\n".encode())
+        done = ctl("run", path("inner.vmo"))
+        self.assertEqual(1, done.returncode)
+        self.assertIn("(ELOOP)", done.err)
+        self.bad("run -", None, "standard input is where", status=2)
+
+    def test_expect(self):
+        out = self.script("create a 4K\nexpect EPERM resize a 8K\nexpect ENOENT info --json b")
+        self.assertIn("refused, as expected: cannot resize a: Operation not permitted (EPERM)\n",
+                      out)
+        self.assertIn('"expected":{"status":1,"errno":"ENOENT"', out)
+        answer = self.answers("create a 4K\nexpect EPERM resize a 8K\necho x")
+        self.assertEqual("EPERM", answer[1]["expected"]["errno"])
+        self.assertEqual({"echo": "x"}, answer[2])
+        done = ctl("run", "-", stdin="create a 4K\nexpect EPERM zero a")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("zero succeeded, and had to fail with EPERM", done.err)
+        self.bad("create a 4K\nexpect EPERM commit a 0 1M", "ERANGE", "otherwise than with EPERM")
+        self.bad("expect EPERM bogus", None, "no command bogus", status=2)
+
+    def test_echo(self):
+        store("s.vmo", b"# what\n\necho \"a b\"\n")
+        self.assertEqual('# what\n\nvmo> echo "a b"\na b\n',
+                         self.good(ctl("run", "--echo", path("s.vmo"))))
+        self.assertEqual([{"echo": "a b"}], documents(self.good(ctl("run", "--echo", "--json",
+                                                                    path("s.vmo")))))
+
+    def test_shell_goes_on(self):
+        done = ctl("shell", stdin="bogus\necho here\n")
+        self.assertEqual((0, "here\n"), (done.returncode, done.out))
+        self.assertIn("stdin:1: there is no command bogus", done.err)
+        self.assertEqual(2, ctl("shell", stdin="echo here\nbogus\n").returncode)
+        self.assertEqual((0, "a\n"), (lambda d: (d.returncode, d.out))(
+            ctl("shell", stdin="echo a\nexit\necho b\n")))
+        self.bad("shell", None, "this is the shell", status=2)
+
+    def test_json(self):
+        """Each command answers with one document, also in failure; --pretty is the same."""
+        text = ("create a 64K\nclone a b\nslice a s 0 4K\nref a r\nopen o self/0\nwrite a 0 x\n"
+                "read a 0 1\nsum a\ninfo a\ndiff a b\nassert-equal a a\nassert-sum a 0\nlist\ntree\n"
+                "commit a\nzero a\ndecommit a\nresize a 0\nname a n\npin a 0 4K\nunpin pin1\n"
+                "wait b\nprobe\nversion\nhelp\nhelp list\necho x\nexpect EPERM resize a 0\nclose a\n"
+                "dump b /dev/null\nload l /bin/true\nbogus\n\"\n")
+        done = ctl("--json", "shell", stdin=text + "exit\n")
+        answers = documents(done.out)
+        self.assertEqual("", done.err)
+        self.assertEqual(len(text.splitlines()) + 1, len(answers))
+        self.assertEqual([1] * len(answers), [len(a) for a in answers])
+        wrong = [i + 1 for i, a in enumerate(answers) if "error" in a]
+        self.assertEqual([5, 12, 18, 32, 33], wrong)
+        tool = subprocess.run([sys.executable, "-m", "json.tool"], capture_output=True,
+                              input=ctl("--pretty", "probe").raw)
+        self.assertEqual((0, b""), (tool.returncode, tool.stderr))
+        self.assertEqual(json.loads(ctl("--pretty", "probe").out),
+                         json.loads(ctl("--json", "probe").out))
+        self.assertLess(3, ctl("probe", "--pretty").out.count("\n"))
+
+
+class Names(Case):
+    def test_escapes(self):
+        """CSI as one byte and as UTF-8, a change of direction, half a character."""
+        script = ('create a 1\nname a "\\x9b31mred\\xc2\\x9bx\\xe2\\x80\\xaeabc\\xc3"\nlist\ninfo a\n'
+                  'tree\nname a "gr\\xc3\\xbcn \\\\"\nlist\n')
+        shown = "\\23331mred\\302\\233x\\342\\200\\256abc\\303"
+        out = self.script(script)
+        self.assertEqual(2, out.count(f'a "{shown}"'))
+        self.assertIn(f"name             {shown}\n", out)
+        self.assertIn('a "grün \\\\"', out)
+        self.assertFalse(set(out) & set("\x9b\u009b\u202e\x1b"))
+        out = self.script(script, locale="C")
+        self.assertIn('a "gr\\303\\274n \\\\"', out)
+        self.assertTrue(out.isascii())
+        for locale in ("C", "C.UTF-8"):
+            answers = self.answers(script, locale=locale)
+            self.assertEqual(shown, answers[3]["info"]["name"])
+            self.assertEqual("grün \\\\", answers[6]["list"]["objects"][0]["name"])
+
+    def test_errors(self):
+        for what in ("\x1b]0;x\x07", "\x9b1m"):
+            for args in ((what,), ("help", what), (f"{what}/1", "info"), ("run", what)):
+                done = ctl(*args)
+                self.assertLess(0, done.returncode)
+                self.assertFalse(set(done.err) & set("\x1b\x07\x9b"), args)
+                self.assertIn("\\", done.err)
+        done = ctl("shell", stdin='info "\x1b[31m"\necho "\x1b[31m"\ncreate "\x1b[31m" 1\n')
+        self.assertEqual(2, done.err.count("\\033[31m"))
+        self.assertEqual("\\033[31m\n", done.out)
+
+    def test_names_of_the_shell(self):
+        out = self.script('create "a name" 1\nclone "a name" ünï\nlist\ntree\nclose "a name"\n'
+                          "info ünï")
+        self.assertIn("\na name", out)
+        self.assertRegex(out, r"(?m)^└─ ünï +\d+  snapshot")
+        self.assertEqual("x" * 63, self.answers("create " + "x" * 63 + " 1")[0]["object"]["name"])
+
+
+class Terminal(Case):
+    def on_terminal(self, args, steps, stdin=None, timeout=60):
+        """Runs vmoctl with a terminal for standard error (and the rest, unless given)."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([VMOCTL, *args], stdin=slave if stdin is None else stdin,
+                                   stdout=slave if stdin is None else subprocess.DEVNULL,
+                                   stderr=slave, env=env(), start_new_session=True,
+                                   preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        out = self.talk(master, steps, time.time() + timeout)
+        process.wait(timeout=timeout)
+        os.close(master)
+        return process.returncode, out
+
+    @staticmethod
+    def more(master, end):
+        """What the terminal shows next; nothing at its end."""
+        if not select.select([master], [], [], max(0, end - time.time()))[0]:
+            raise TimeoutError
+        try:
+            return os.read(master, 65536)
+        except OSError:
+            return b""
+
+    def talk(self, master, steps, end):
+        """Waits for the first of each pair, behind the one before, and types the second."""
+        out, at = b"", 0
+        for word, reply in steps:
+            while word not in out[at:]:
+                try:
+                    got = self.more(master, end)
+                except TimeoutError:
+                    got = b""
+                self.assertTrue(got, f"no {word!r} behind {out[:at]!r} in {out[at:]!r}")
+                out += got
+            at = out.index(word, at) + len(word)
+            os.write(master, reply)
+        while got := self.more(master, end):
+            out += got
+        return out
+
+    def test_progress(self):
+        script = path("slow.vmo")
+        store("slow.vmo", b"create a 64M\ncommit a\nsum a\n")
+        status, out = self.on_terminal(["run", script], [], stdin=subprocess.DEVNULL)
+        self.assertEqual(0, status)
+        self.assertRegex(out, rb"\ra: [0-9.]+[MK] of 64M, [0-9]+%\x1b\[K")
+        self.assertTrue(out.endswith(b"\r\x1b[K"), out[-40:])
+        self.assertEqual("", ctl("run", script).err)
+
+    def test_progress_of_a_pipe(self):
+        script = path("pipe.vmo")
+        store("pipe.vmo", b"load a -\n")
+        read, write = os.pipe()
+
+        def feed():
+            for _ in range(3 * 20):
+                os.write(write, bytes(60000))
+                time.sleep(0.02)
+            os.close(write)
+
+        thread = threading.Thread(target=feed)
+        thread.start()
+        status, out = self.on_terminal(["run", script], [], stdin=read)
+        thread.join()
+        os.close(read)
+        self.assertEqual(0, status)
+        self.assertRegex(out, rb"\r-: [0-9.]+[MK]\x1b\[K")
+
+    def test_shell(self):
+        status, out = self.on_terminal(["shell"], [
+            (b"vmo> ", b"create first 4K\n"), (b"first: object", b""),
+            (b"vmo> ", b"clon\tfir\tsecond\n"),
+            (b"made from", b""), (b"vmo> ", b"info nothing\n"), (b"no object nothing", b""),
+            (b"vmo> ", b"inf\tsec\t\n"), (b"snapshot", b""), (b"vmo> ", b"exit\n")])
+        self.assertEqual(0, status, out)
+        self.assertIn(b"second: snapshot, 4K", out)
+
+    def test_interrupt(self):
+        """^C ends the command or the line, and not the shell with all it holds."""
+        status, out = self.on_terminal(["shell"], [
+            (b"vmo> ", b"create big 8T\n"), (b"big: object", b""),
+            (b"vmo> ", b"sum big\n"), (b"of 8T", b"\x03"),
+            (b"EINTR", b""), (b"vmo> ", b"echo not this\x03"), (b"vmo> ", b"info big\n"),
+            (b"8796093022208", b""), (b"vmo> ", b"\x04")])
+        self.assertEqual(0, status, out)
+        self.assertNotIn(b"\nnot this", out)
+
+    def test_end(self):
+        status, _ = self.on_terminal(["shell"], [(b"vmo> ", b"bogus\n"),
+                                               (b"lists them", b""), (b"vmo> ", b"\x04")])
+        self.assertEqual(2, status)
+
+
+class Tap(unittest.TestResult):
+    def __init__(self, count):
+        super().__init__()
+        self.count = 0
+        print(f"TAP version 13\n1..{count}", flush=True)
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began = time.time()
+
+    def line(self, test, good):
+        self.count += 1
+        name = f"{type(test).__name__.lower()}.{test._testMethodName[5:]}"
+        print(f"# {time.time() - self.began:.1f} s")
+        print(f"{'ok' if good else 'not ok'} {self.count} vmoctl.{name}", flush=True)
+
+    def addSuccess(self, test):
+        self.line(test, True)
+
+    def addFailure(self, test, err):
+        print("# " + self._exc_info_to_string(err, test).replace("\n", "\n# "))
+        super().addFailure(test, err)
+        self.line(test, False)
+
+    addError = addFailure
+
+
+def main():
+    tests = [t for s in unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+             for t in s if not sys.argv[1:] or any(a in t.id() for a in sys.argv[1:])]
+    result = Tap(len(tests))
+    unittest.TestSuite(tests).run(result)
+    shutil.rmtree(DIR)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

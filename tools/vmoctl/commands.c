@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The table of commands, and how a command is found, parsed and run. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "vmoctl.h"
+
+/* ---- options ------------------------------------------------------------------ */
+
+#define OPTION(_name, _key, _doc)	{ .name = _name, .key = _key, .doc = _doc }
+
+static const struct argp_option create_options[] = {
+	OPTION("resizable", OPT_RESIZABLE, "it can be resized"),
+	OPTION("exec", OPT_EXEC, "it may be mapped executable"),
+	{ 0 }
+};
+
+static const struct argp_option clone_options[] = {
+	OPTION("no-write", OPT_NO_WRITE, "nobody can ever write it"),
+	OPTION("resizable", OPT_RESIZABLE, "it can be resized"),
+	OPTION("copy-pinned", OPT_COPY_PINNED, "copy pinned pages instead of failing"),
+	{ 0 }
+};
+
+static const struct argp_option slice_options[] = {
+	OPTION("no-write", OPT_NO_WRITE, "it can only be read"),
+	{ 0 }
+};
+
+static const struct argp_option ref_options[] = {
+	OPTION("no-write", OPT_NO_WRITE, "it can only be read"),
+	OPTION("resizable", OPT_RESIZABLE, "it can be resized, if the object can"),
+	{ 0 }
+};
+
+static const struct argp_option pin_options[] = {
+	OPTION("read-only", OPT_READ_ONLY, "for reading, where the object cannot be written"),
+	{ 0 }
+};
+
+static const struct argp_option snapshot_options[] = {
+	OPTION("snapshot", OPT_SNAPSHOT, "of one instant: of a snapshot that is taken first"),
+	{ 0 }
+};
+
+static const struct argp_option read_options[] = {
+	OPTION("raw", OPT_RAW, "the bytes as they are, not as a hexdump"),
+	{ 0 }
+};
+
+static const struct argp_option diff_options[] = {
+	OPTION("exact", OPT_EXACT, "ranges of bytes, not of pages"),
+	{ 0 }
+};
+
+static const struct argp_option list_options[] = {
+	OPTION("all", OPT_ALL, "in the shell: of all processes"),
+	OPTION("bytes", OPT_BYTES, "sizes in bytes"),
+	{ 0 }
+};
+
+static const struct argp_option run_options[] = {
+	OPTION("echo", OPT_ECHO, "print each line before it is run"),
+	{ 0 }
+};
+
+/* Every command takes these. */
+static const struct argp_option common_options[] = {
+	OPTION("json", OPT_JSON, "answer in JSON, on a line"),
+	OPTION("pretty", OPT_PRETTY, "answer in JSON, indented"),
+	OPTION("help", OPT_HELP, "what this command does"),
+	{ 0 }
+};
+
+/* ---- the table ------------------------------------------------------------------ */
+
+#define SESSION	.session = true
+
+const struct command commands[] = {
+	{ "list", "", "the objects that are held, and by whom", 0, 0, cmd_list, list_options },
+	{ "tree", "[NAME]", "families: who was made from whom, and what they share",
+	  0, 1, cmd_tree, list_options },
+	{ "info", "NAME", "what an object is and holds", 1, 1, cmd_info },
+	{ "probe", "", "what the module can do", 0, 0, cmd_probe },
+	{ "version", "", "of this program, the library and the module", 0, 0, cmd_version },
+
+	{ "create", "NAME SIZE", "a new object of zeroes", 2, 2, cmd_create, create_options,
+	  SESSION },
+	{ "load", "NAME FILE", "a new object with what is in FILE (- is standard input)",
+	  2, 2, cmd_load, create_options, SESSION },
+	{ "open", "NAME PID/FD", "gives an object of another process a name here",
+	  2, 2, cmd_open, NULL, SESSION },
+	{ "clone", "NAME NEW [OFFSET SIZE]", "a snapshot: a copy-on-write child",
+	  2, 4, cmd_clone, clone_options, SESSION },
+	{ "slice", "NAME NEW OFFSET SIZE", "a window onto the same memory",
+	  4, 4, cmd_slice, slice_options, SESSION },
+	{ "ref", "NAME NEW", "another object of the same memory", 2, 2, cmd_ref, ref_options,
+	  SESSION },
+	{ "close", "NAME", "gives an object up", 1, 1, cmd_close, NULL, SESSION },
+
+	{ "name", "NAME TEXT", "sets the object's name, which /proc shows", 2, 2, cmd_name },
+	{ "resize", "NAME SIZE", "sets the size", 2, 2, cmd_resize },
+	{ "commit", "NAME [OFFSET LENGTH]", "gives it its own pages, so that writes allocate none",
+	  1, 3, cmd_commit },
+	{ "decommit", "NAME [OFFSET LENGTH]", "gives pages up", 1, 3, cmd_decommit },
+	{ "zero", "NAME [OFFSET LENGTH]", "lets a range read zero", 1, 3, cmd_zero },
+	{ "pin", "NAME OFFSET LENGTH [as PIN]", "keeps pages where they are",
+	  3, 5, cmd_pin, pin_options, SESSION },
+	{ "unpin", "PIN", "ends a pin", 1, 1, cmd_unpin, NULL, SESSION },
+	{ "wait", "NAME [MILLISECONDS]", "until nothing that was made from it lives",
+	  1, 2, cmd_wait },
+
+	{ "read", "NAME [OFFSET LENGTH]", "prints bytes", 1, 3, cmd_read, read_options },
+	{ "write", "NAME OFFSET TEXT|hex:DIGITS", "writes bytes", 3, 3, cmd_write },
+	{ "dump", "NAME FILE", "copies the content to FILE (- is standard output)",
+	  2, 2, cmd_dump, snapshot_options },
+	{ "sum", "NAME", "SHA-256 of the content", 1, 1, cmd_sum, snapshot_options },
+	{ "diff", "NAME OTHER", "the ranges in which two objects differ", 2, 2, cmd_diff,
+	  diff_options },
+	{ "assert-equal", "NAME OTHER", "fails unless both hold the same", 2, 2, cmd_assert_equal },
+	{ "assert-sum", "NAME SUM", "fails unless that is its SHA-256", 2, 2, cmd_assert_sum },
+	{ "expect", "ERRNO COMMAND...", "fails unless the command fails so", 2, -1, cmd_expect,
+	  .verbatim = true },
+
+	{ "shell", "", "commands from the terminal; objects have names", 0, 0, cmd_shell },
+	{ "run", "SCRIPT", "commands from a file (- is standard input)",
+	  1, 1, cmd_run, run_options },
+	{ "echo", "[TEXT...]", "prints its arguments", 0, -1, cmd_echo, .verbatim = true },
+	{ "exit", "", "leaves the shell or the script", 0, 0, cmd_exit, NULL, SESSION },
+	{ "help", "[COMMAND]", "this, or more about a command", 0, 1, cmd_help },
+	{ 0 }
+};
+
+const struct command *command_find(const char *name)
+{
+	const struct command *command;
+
+	for (command = commands; command->name; command++)
+		if (!strcmp(command->name, name))
+			return command;
+	return NULL;
+}
+
+/* ---- help --------------------------------------------------------------------------- */
+
+static void put_options(const struct argp_option *options)
+{
+	for (; options && options->name; options++)
+		printf("  --%-16s %s\n", options->name, options->doc);
+}
+
+static enum status help_command(struct call *call, const struct command *command)
+{
+	struct json_object *json;
+
+	if (call->ctl->format == TEXT) {
+		printf("usage: %s%s%s\n%s%s\n", command->name, *command->args ? " " : "",
+		       command->args, command->help,
+		       command->session ? " (in a shell or script)" : "");
+		put_options(command->options);
+		put_options(common_options);
+		return OK;
+	}
+	json = json_object_new_object();
+	json_object_object_add(json, "name", json_object_new_string(command->name));
+	json_object_object_add(json, "arguments", json_object_new_string(command->args));
+	json_object_object_add(json, "text", json_object_new_string(command->help));
+	json_object_object_add(json, "session", json_object_new_boolean(command->session));
+	answer(call, "help", json);
+	return OK;
+}
+
+enum status cmd_help(struct call *call)
+{
+	const struct command *command;
+	struct json_object *json;
+
+	if (call->argc) {
+		command = command_find(call->argv[0]);
+		if (command)
+			return help_command(call, command);
+		return usage_error(call, "there is no command %s", call->argv[0]);
+	}
+	if (call->ctl->format == TEXT) {
+		for (command = commands; command->name; command++)
+			printf("%c %-12s %-28s %s\n", command->session ? '*' : ' ', command->name,
+			       command->args, command->help);
+		puts("\nThose with * are for a shell or script. NAME is a name there, "
+		     "and PID/FD everywhere.");
+		return OK;
+	}
+	json = json_object_new_array();
+	for (command = commands; command->name; command++)
+		json_object_array_add(json, json_object_new_string(command->name));
+	answer(call, "help", json);
+	return OK;
+}
+
+/* ---- parsing ------------------------------------------------------------------------- */
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct call *call = state->input;
+
+	if (key == ARGP_KEY_INIT && state->child_inputs)
+		state->child_inputs[0] = call;
+	if (key == ARGP_KEY_ARG) {
+		call->argv[call->argc++] = arg;
+		return 0;
+	}
+	if (key <= 0 || key > OPT_HELP)
+		return ARGP_ERR_UNKNOWN;
+	call->options |= 1U << key;
+	return 0;
+}
+
+static enum status parse(struct call *call, int argc, char **argv)
+{
+	struct argp common = { .options = common_options, .parser = parse_option };
+	struct argp_child children[] = { { .argp = &common }, { 0 } };
+	struct argp argp = {
+		.options = call->command->options, .parser = parse_option, .children = children,
+	};
+	int at = 0;
+
+	if (call->command->verbatim) {
+		call->argc = argc - 1;
+		memcpy(call->argv, argv + 1, call->argc * sizeof(*argv));
+	} else if (argp_parse(&argp, argc, argv, ARGP_SILENT, &at, call)) {
+		return usage_error(call, "%s: %s is no option of it", argv[0],
+				   argv[at > 1 ? at - 1 : argc - 1]);
+	}
+	if (option(call, OPT_HELP))
+		return OK;
+	if (call->argc < call->command->min)
+		return usage_error(call, "%s: too few arguments", argv[0]);
+	if (call->command->max >= 0 && call->argc > call->command->max)
+		return usage_error(call, "%s: too many arguments", argv[0]);
+	if (call->command->session && !call->ctl->session)
+		return usage_error(call, "%s is for \"vmoctl shell\" and \"vmoctl run\": "
+				   "what it makes ends with them", argv[0]);
+	return OK;
+}
+
+/* ---- running ---------------------------------------------------------------------------- */
+
+static enum status run_row(struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+	struct call call = { .ctl = ctl, .command = command };
+	unsigned int temps = ctl->nr_temps;	/* "expect" nests */
+	enum status status;
+
+	call.argv = calloc(argc + 1, sizeof(*argv));
+	if (!call.argv)
+		abort();
+	status = parse(&call, argc, argv);
+	if (option(&call, OPT_PRETTY))
+		ctl->format = PRETTY;
+	else if (option(&call, OPT_JSON))
+		ctl->format = JSON;
+	if (status == OK && option(&call, OPT_HELP))
+		status = help_command(&call, command);
+	else if (status == OK)
+		status = command->run(&call);
+	while (ctl->nr_temps > temps)
+		vmo_close(ctl->temps[--ctl->nr_temps]);
+	free(call.argv);
+	return status;
+}
+
+enum status command_try(struct ctl *ctl, int argc, char **argv)
+{
+	struct call unknown = { .ctl = ctl };
+	const struct command *command;
+	char *swap;
+
+	error_clear(ctl);
+	/* PID/FD VERB ARGS */
+	if (is_foreign(argv[0]) && argc > 1 && command_find(argv[1])) {
+		swap = argv[0];
+		argv[0] = argv[1];
+		argv[1] = swap;
+	}
+	command = command_find(argv[0]);
+	if (!command) {
+		usage_error(&unknown, "there is no command %s", argv[0]);
+		return fail_hint(&unknown, "%s", ctl->session ? "\"help\" lists them" :
+				 "\"vmoctl help\" lists them");
+	}
+	return run_row(ctl, command, argc, argv);
+}
+
+enum status command_run(struct ctl *ctl, int argc, char **argv)
+{
+	enum format format = ctl->format;
+	enum status status = command_try(ctl, argc, argv);
+
+	error_report(ctl);
+	error_clear(ctl);
+	ctl->format = format;	/* options of the command may have changed it */
+	return status;
+}
+
+/* ---- expect ------------------------------------------------------------------------------- */
+
+static enum status expected(struct call *call)
+{
+	struct ctl *ctl = call->ctl;
+
+	if (ctl->format != TEXT) {
+		answer(call, "expected", error_json(ctl));
+	} else {
+		fputs("refused, as expected: ", stdout);
+		put_escaped(stdout, ctl->error.message);
+		printf(": %s (%s)\n", strerror(ctl->error.err), strerrorname_np(ctl->error.err));
+	}
+	error_clear(ctl);
+	return OK;
+}
+
+enum status cmd_expect(struct call *call)
+{
+	struct error *error = &call->ctl->error;
+	enum status status = command_try(call->ctl, call->argc - 1, call->argv + 1);
+	const char *got = error->err ? strerrorname_np(error->err) : NULL;
+
+	if (status == USAGE)
+		return status;
+	if (status == FAILED && got && !strcmp(got, call->argv[0]))
+		return expected(call);
+	if (status == OK)
+		fail(call, 0, "%s succeeded, and had to fail with %s", call->argv[1],
+		     call->argv[0]);
+	else
+		fail(call, error->err, "%s failed otherwise than with %s", call->argv[1],
+		     call->argv[0]);
+	return FAILED;
+}

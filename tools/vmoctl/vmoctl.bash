@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+# Completion of vmoctl for bash: commands, their options, PID/FD of objects, files.
+
+_vmoctl()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} word command='' words
+
+	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		case $word in
+		-*|*/*) ;;
+		*) command=$word; break ;;
+		esac
+	done
+	case $command:$cur in
+	*:-*)
+		words=$(vmoctl help ${command:+"$command"} 2>/dev/null | sed -n 's/^  \(--[a-z-]*\) .*/\1/p')
+		[ -n "$command" ] || words='--json --pretty --help --version'
+		;;
+	:*)
+		words="$(vmoctl help 2>/dev/null | sed -n 's/^[ *] \([a-z][a-z-]*\) .*/\1/p')
+			$(_vmoctl_objects)"
+		;;
+	help:*) words=$(vmoctl help 2>/dev/null | sed -n 's/^[ *] \([a-z][a-z-]*\) .*/\1/p') ;;
+	run:*|dump:*) compopt -o default; COMPREPLY=(); return ;;
+	*) words=$(_vmoctl_objects) ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+_vmoctl_objects()
+{
+	vmoctl list 2>/dev/null | grep -oE ' [0-9]+/[0-9]+ '
+}
+
+complete -F _vmoctl vmoctl

@@ -24,7 +24,7 @@
 #define CHUNK		4U	/* pages per access, at most */
 #define NOTES		20U
 
-/* ---- the model's state -------------------------------------------------------- */
+/* ---- the model's state -------------------------------------------------- */
 
 /* A memory: what one or more objects show. Absent pages have bytes, too: zeroes. */
 struct mem {
@@ -111,7 +111,7 @@ static int dev;
 static char *io;		/* CHUNK + 1 pages */
 static bool trace;
 
-/* ---- chance ------------------------------------------------------------------- */
+/* ---- chance ------------------------------------------------------------- */
 
 static uint64_t next_random(void)
 {
@@ -132,7 +132,7 @@ static bool one_in(unsigned int n)
 	return !below(n);
 }
 
-/* ---- what was done, and what went wrong ------------------------------------------ */
+/* ---- what was done, and what went wrong --------------------------------- */
 
 static void print_note(const struct note *n)
 {
@@ -193,7 +193,7 @@ static unsigned int nr_of(const struct object *o)
 	return o - w->object;
 }
 
-/* ---- the model: pages ------------------------------------------------------------- */
+/* ---- the model: pages --------------------------------------------------- */
 
 static uint64_t bit(unsigned int page)
 {
@@ -277,7 +277,7 @@ static bool any_pin(const struct mem *m, unsigned int first, unsigned int end)
 	return false;
 }
 
-/* ---- the model: objects ----------------------------------------------------------- */
+/* ---- the model: objects ------------------------------------------------- */
 
 static unsigned int pages_of(const struct object *o)
 {
@@ -382,7 +382,7 @@ static struct object *any_object(void)
 	return &w->object[at];
 }
 
-/* ---- handles ------------------------------------------------------------------------ */
+/* ---- handles ------------------------------------------------------------ */
 
 struct handle {
 	struct object *o;
@@ -420,7 +420,7 @@ static void put_handle(const struct handle *h)
 		close(h->fd);
 }
 
-/* ---- mappings of the model -------------------------------------------------------- */
+/* ---- mappings of the model ---------------------------------------------- */
 
 static struct map *any_map(void)
 {
@@ -516,7 +516,7 @@ static int access_page(char *at, void *data, size_t bytes, bool write)
 	return sig;
 }
 
-/* ---- comparing ------------------------------------------------------------------------ */
+/* ---- comparing ---------------------------------------------------------- */
 
 static bool same(const void *got, const uint8_t *want, size_t bytes, const char *what,
 		 const struct object *o, uint64_t offset)
@@ -720,7 +720,7 @@ static void check_all(long before)
 	check_sums(scaled, all, before);
 }
 
-/* ---- operations: making and closing ----------------------------------------------------- */
+/* ---- operations: making and closing ------------------------------------- */
 
 /* Mostly small ones, sometimes odd bytes. */
 static uint64_t any_size(void)
@@ -1015,7 +1015,7 @@ static void op_close(void)
 	close_object(o);
 }
 
-/* ---- operations: content ------------------------------------------------------------------ */
+/* ---- operations: content ------------------------------------------------ */
 
 static void fill_io(size_t bytes)
 {
@@ -1214,7 +1214,7 @@ static void op_pwrite_of_mapping(void)
 	put_handle(&h);
 }
 
-/* ---- operations: ranges --------------------------------------------------------------------- */
+/* ---- operations: ranges ------------------------------------------------- */
 
 static void any_range(const struct object *o, uint64_t *offset, uint64_t *length)
 {
@@ -1311,7 +1311,7 @@ static void op_zero(void)
 	put_handle(&h);
 }
 
-/* ---- operations: sizes ------------------------------------------------------------------------ */
+/* ---- operations: sizes -------------------------------------------------- */
 
 /* As far as it gets: what the tail takes is owned even if a pin is in the way. */
 static long resize_object(struct object *o, uint64_t size)
@@ -1460,7 +1460,7 @@ static void op_seek(void)
 	expect(result(lseek(o->fd, offset, hole ? SEEK_HOLE : SEEK_DATA)), want);
 }
 
-/* ---- operations: pins, names -------------------------------------------------------------------- */
+/* ---- operations: pins, names -------------------------------------------- */
 
 static long pin_errno(const struct handle *h, uint64_t offset, uint64_t length, uint32_t flags)
 {
@@ -1556,7 +1556,7 @@ static void op_info(void)
 		check_stat(o);
 }
 
-/* ---- operations: mappings -------------------------------------------------------------------- */
+/* ---- operations: mappings ----------------------------------------------- */
 
 static long map_errno(const struct handle *h, const struct map *m, int prot)
 {
@@ -1769,6 +1769,9 @@ static void op_remove(void)
 
 	if (!m || (m->shared && m->may_write && !all_writable(m, first, pages)))
 		return;
+	/* A mapping that was expanded past the last key there can be is too much for the core. */
+	if ((m->first + first + pages) * PS > largest(m->object))
+		return;
 	want = m->shared && m->may_write ? 0 : -EACCES;
 	NOTE("MADV_REMOVE mapping %ld (%ld), pages %ld at %ld: %ld", m - maps,
 	     nr_of(m->object), pages, first, want);
@@ -1832,7 +1835,7 @@ static void op_fork(void)
 		touch_map(false);
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------ */
 
 enum { MIXED, FAMILIES, SIZES, MAPPINGS, PINS, VARIANTS };
 

@@ -1017,6 +1017,17 @@ static void check_counters(struct pair *pair, long objects, long pages)
 		wrong(&s, "%ld pages are left", held - pages);
 }
 
+#define HANGS		90	/* seconds, of a pair */
+
+static const struct pair *running;
+
+static void alarm_handler(int sig)
+{
+	dprintf(1, "# %s against %s: no end after %d s\n", running->row[0]->name,
+		running->row[1]->name, HANGS);
+	_exit(1);
+}
+
 static bool run_pair(int dev, const struct row *a, const struct row *b)
 {
 	struct pair *pair = mmap(NULL, sizeof(*pair), RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -1031,7 +1042,10 @@ static bool run_pair(int dev, const struct row *a, const struct row *b)
 	pair->map = vmo_map(pair->fd, PAGES, RW);
 	if (!pair->map)
 		abort();
+	running = pair;
+	alarm(HANGS);
 	run_threads(pair, steps);
+	alarm(0);
 	munmap(pair->map, PAGES * PS);
 	close(pair->fd);
 	check_counters(pair, objects, pages);
@@ -1069,6 +1083,7 @@ FIXTURE_SETUP(vmo)
 	slow = !access("/proc/lockdep_stats", F_OK);
 	sigaction(SIGSEGV, &act, NULL);
 	sigaction(SIGBUS, &act, NULL);
+	signal(SIGALRM, alarm_handler);
 }
 
 FIXTURE_TEARDOWN(vmo)

@@ -156,9 +156,17 @@ static void add_note(const char *format, const long *arg)
 	}
 }
 
-static __attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
+static void print_notes(void)
 {
 	unsigned int first = w->notes > NOTES ? w->notes - NOTES : 0;
+
+	for (unsigned int i = first; i < w->notes; i++)
+		print_note(&w->note[i % NOTES]);
+	fflush(stdout);
+}
+
+static __attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
+{
 	va_list ap;
 
 	if (w->failed)
@@ -169,9 +177,7 @@ static __attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
 	vprintf(format, ap);
 	va_end(ap);
 	printf("; the last ones were:\n");
-	for (unsigned int i = first; i < w->notes; i++)
-		print_note(&w->note[i % NOTES]);
-	fflush(stdout);
+	print_notes();
 }
 
 /* What a call returned, or minus its errno. */
@@ -1913,23 +1919,40 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static bool run(unsigned int variant, uint64_t seed)
+#define HANGS		60	/* seconds, of some hundred operations */
+
+static uint64_t seed;
+
+static void alarm_handler(int sig)
+{
+	fail("no end after %d s", HANGS);
+	printf("# again: random_test VMO_SEED=%llu\n", (unsigned long long)seed);
+	fflush(stdout);
+	_exit(1);
+}
+
+static bool run(unsigned int variant, uint64_t usual_seed)
 {
 	unsigned int total = 0, nr_ops = setting("VMO_OPS", slow_kernel() ? 4000 : 40000);
 	long before = vmo_counter("pages");
 	double start = seconds();
 
-	seed = setting("VMO_SEED", seed);
+	seed = setting("VMO_SEED", usual_seed);
 	w->random = mix(seed + 1) | 1;
+	signal(SIGALRM, alarm_handler);
+	alarm(HANGS);
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		total += ops[i].weight[variant];
 	for (w->nr_ops = 1; w->nr_ops <= nr_ops && !w->failed; w->nr_ops++) {
 		one_op(variant, total);
-		if (!w->failed && w->nr_ops % 512 == 0)
-			check_all(before);
+		if (w->failed || w->nr_ops % 512)
+			continue;
+		check_all(before);
+		alarm(HANGS);
 	}
 	if (!w->failed)
 		check_all(before);
+	alarm(0);
 	printf("# seed %llu: %u operations, %.1f s\n", (unsigned long long)seed, w->nr_ops - 1,
 	       seconds() - start);
 	if (w->failed)

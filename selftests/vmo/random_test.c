@@ -731,7 +731,7 @@ static void check_all(long before)
 /* Mostly small ones, sometimes odd bytes. */
 static uint64_t any_size(void)
 {
-	unsigned int pages = below(one_in(3) ? MAX_PAGES : 20) + !one_in(16);
+	unsigned int pages = one_in(16) ? 0 : 1 + below(one_in(3) ? MAX_PAGES : 20);
 
 	return pages * PS - (pages && one_in(3) ? below(PS) : 0);
 }
@@ -775,6 +775,8 @@ static uint64_t any_offset(const struct object *o)
 		return one_in(2) ? -PS * below(4) : MAX_SIZE - PS * below(60);
 	if (one_in(30))
 		return PS << below(50);
+	if (one_in(4))
+		return 0;
 	return below(pages_of(o) + one_in(8) * 4) * PS + (one_in(40) ? below(PS) : 0);
 }
 

@@ -295,6 +295,7 @@ static struct file *file_for_content(struct vmo_content *content, const struct v
 static unsigned long content_flags(const struct vmo_spec *spec)
 {
 	return (spec->flags & VMO_OBJ_MAY_RESIZE ? VMO_CONTENT_RESIZABLE : 0) |
+	       (spec->flags & VMO_OBJ_LONGTERM ? VMO_CONTENT_LONGTERM : 0) |
 	       (spec->flags & VMO_OBJ_COW_CLONE ? VMO_CONTENT_CLONE : 0);
 }
 

@@ -71,7 +71,8 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 	probe->abi = VMO_ABI_VERSION;
 	probe->page_size = PAGE_SIZE;
 	probe->features = VMO_FEATURE_SNAPSHOT | VMO_FEATURE_SLICE | VMO_FEATURE_REFERENCE |
-			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC;
+			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
+			  VMO_FEATURE_LONGTERM;
 	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
@@ -90,7 +91,7 @@ static int cmd_create(struct vmo_ucmd *ucmd)
 	struct vmo_spec spec = { .size = create->size, .name = create->name };
 	int err;
 
-	if (create->flags & ~(VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC) ||
+	if (create->flags & ~(VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM) ||
 	    !vmo_name_valid(create->name))
 		return -EINVAL;
 	err = vmo_size_to_pages(create->size, &spec.pages);
@@ -100,6 +101,8 @@ static int cmd_create(struct vmo_ucmd *ucmd)
 		spec.flags |= VMO_OBJ_MAY_RESIZE;
 	if (create->flags & VMO_CREATE_EXEC)
 		spec.flags |= VMO_OBJ_EXEC;
+	if (create->flags & VMO_CREATE_LONGTERM)
+		spec.flags |= VMO_OBJ_LONGTERM;
 	return answer_file(ucmd, vmo_file_create(&spec));
 }
 
@@ -126,9 +129,10 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 	int err;
 
 	if (clone->flags & ~(VMO_CLONE_SNAPSHOT | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |
-			     VMO_CLONE_COPY_PINNED) ||
+			     VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM) ||
 	    !(clone->flags & VMO_CLONE_SNAPSHOT) ||
-	    (clone->flags & VMO_CLONE_NO_WRITE && clone->flags & VMO_CLONE_RESIZABLE) ||
+	    (clone->flags & VMO_CLONE_NO_WRITE &&
+	     clone->flags & (VMO_CLONE_RESIZABLE | VMO_CLONE_LONGTERM)) ||
 	    !PAGE_ALIGNED(clone->offset))
 		return -EINVAL;
 	err = vmo_size_to_pages(clone->size, &spec.pages);
@@ -140,6 +144,8 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 		spec.flags |= VMO_OBJ_NO_WRITE | (ucmd->vmo->flags & VMO_OBJ_EXEC);
 	if (clone->flags & VMO_CLONE_RESIZABLE)
 		spec.flags |= VMO_OBJ_MAY_RESIZE;
+	if (clone->flags & VMO_CLONE_LONGTERM)
+		spec.flags |= VMO_OBJ_LONGTERM;
 	return answer_file(ucmd, vmo_file_snapshot(&spec,
 						   clone->flags & VMO_CLONE_COPY_PINNED));
 }
@@ -387,6 +393,8 @@ static u64 info_flags(struct vmo *vmo)
 		flags |= VMO_INFO_IMMUTABLE;
 	if (vmo->flags & VMO_OBJ_EXEC)
 		flags |= VMO_INFO_EXEC;
+	if (vmo->content->flags & VMO_CONTENT_LONGTERM)
+		flags |= VMO_INFO_LONGTERM;
 	return flags;
 }
 

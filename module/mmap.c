@@ -128,6 +128,17 @@ static void map_around(struct vm_fault *vmf, struct vmo_cow_pages *cow, pgoff_t 
 	insert_run(vma, key - nr, page, nr);
 }
 
+static const struct vm_operations_struct vmo_longterm_vm_ops;
+
+/*
+ * In these mappings a PTE may be made writable without asking us, by the core
+ * or by whoever pins the page. So whatever is touched is made ours first.
+ */
+static bool owns_what_it_touches(struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &vmo_longterm_vm_ops;
+}
+
 /* The page to map, locked. Content lock shared unless the answer is -EINTR. */
 static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 {
@@ -137,6 +148,9 @@ static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 
 	if (vmf->pgoff < vmo->base || vmf->pgoff >= end)
 		return -ERANGE;
+	if (owns_what_it_touches(vmf->vma))
+		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_WRITABLE | VMO_OWN_FAULT,
+					page);
 	if (write)
 		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_FAULT, page);
 	if (!(vmf->flags & FAULT_FLAG_WRITE))
@@ -158,7 +172,9 @@ static vm_fault_t vmo_fault(struct vm_fault *vmf)
 	err = fault_page(vmf, vmo, &page);
 	if (err == -EINTR)
 		return fault_error(err);
-	if (!err)
+	if (!err && owns_what_it_touches(vmf->vma))
+		vmo_home_set(page, vmo->content->home, vmf->pgoff);
+	else if (!err)
 		give_home(vmo, page, vmf->pgoff);
 	vmo_cow_unlock_shared(cow);
 	if (err)
@@ -224,6 +240,15 @@ static const struct vm_operations_struct vmo_vm_ops = {
 	.map_pages = vmo_map_pages,
 };
 
+/*
+ * For shared mappings of contents that may be pinned for long: the core refuses
+ * FOLL_LONGTERM where a mapping has page_mkwrite. A VMA keeps its operations.
+ */
+static const struct vm_operations_struct vmo_longterm_vm_ops = {
+	.fault = vmo_fault,
+	.map_pages = vmo_map_pages,
+};
+
 int vmo_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	bool odd = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE);
@@ -249,6 +274,8 @@ int vmo_mmap(struct file *file, struct vm_area_struct *vma)
 	vma->vm_pgoff += vmo->base;
 	vma->vm_private_data = vmo;	/* the file holds the inode, and that the object */
 	vma->vm_ops = &vmo_vm_ops;
+	if (!odd && vmo->content->flags & VMO_CONTENT_LONGTERM)
+		vma->vm_ops = &vmo_longterm_vm_ops;
 	vm_flags_set(vma, VM_MIXEDMAP);	/* vm_insert_pages() from a fault needs it */
 	return 0;
 }

@@ -47,6 +47,7 @@ struct vmo_content {
 
 #define VMO_CONTENT_RESIZABLE	BIT(0)
 #define VMO_CONTENT_CLONE	BIT(1)
+#define VMO_CONTENT_LONGTERM	BIT(2)	/* mapped writable, or not at all */
 
 /**
  * struct vmo - an object
@@ -93,6 +94,7 @@ struct vmo {
 #define VMO_OBJ_NO_WRITE	BIT(3)	/* no descriptor can be opened for writing */
 #define VMO_OBJ_MAY_RESIZE	BIT(4)
 #define VMO_OBJ_EXEC		BIT(5)
+#define VMO_OBJ_LONGTERM	BIT(6)	/* its content was made so; sharers look there */
 
 /**
  * struct vmo_family - an object's place among the others, at one instant

@@ -174,11 +174,11 @@ static const struct command commands[] = {
 	ROW(VMO_PROBE, vmo_probe, max_size, .on = ON_DEV),
 	ROW(VMO_CREATE, vmo_create, fd, .on = ON_DEV, .need = WRITE_MODE,
 	    .fd = AT(vmo_create, fd), .flags = AT(vmo_create, flags),
-	    .known = VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC),
+	    .known = VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM),
 	ROW(VMO_CLONE, vmo_clone, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_clone, fd), .flags = AT(vmo_clone, flags),
 	    .known = VMO_CLONE_SNAPSHOT | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |
-		     VMO_CLONE_COPY_PINNED),
+		     VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM),
 	ROW(VMO_SLICE, vmo_slice, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_slice, fd), .flags = AT(vmo_slice, flags),
 	    .known = VMO_SLICE_NO_WRITE),

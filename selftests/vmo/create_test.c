@@ -111,7 +111,7 @@ TEST_F(vmo, c1_flags)
 	for (int bit = 0; bit < 32; bit++) {
 		struct vmo_create arg = { .size = PS, .flags = 1U << bit, .fd = -1 };
 
-		if (arg.flags & (VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC)) {
+		if (arg.flags & (VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM)) {
 			EXPECT_EQ(0, ioctl(self->dev, VMO_CREATE, &arg));
 			EXPECT_EQ(0, close(arg.fd));
 		} else {

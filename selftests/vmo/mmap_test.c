@@ -526,4 +526,41 @@ TEST_F(vmo, inv_4_8_futex_is_not_shared_with_the_snapshot)
 	close(fd);
 }
 
+/* A number of /proc/vmstat; -1 if this kernel does not count that. */
+static long vmstat(const char *name)
+{
+	FILE *file = fopen("/proc/vmstat", "re");
+	long value, found = -1;
+	char line[64];
+
+	while (file && found < 0 && fscanf(file, "%63s %ld", line, &value) == 2)
+		if (!strcmp(line, name))
+			found = value;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* The kernel counts that only where CONFIG_PER_VMA_LOCK_STATS is set. */
+TEST_F(vmo, inv_4_2_faults_under_the_vma_lock)
+{
+	int fd = vmo_new_pages(self->dev, 512);
+	char *map = vmo_map(fd, 512, RW);
+	long before = vmstat("vma_lock_success"), after;
+
+	ASSERT_NE(NULL, map);
+	if (before < 0)
+		SKIP(goto out, "this kernel does not count faults under VMA locks");
+	for (int i = 0; i < 512; i += 2) {
+		EXPECT_EQ(0, *(volatile char *)(map + i * PS));
+		((volatile char *)map)[i * PS + PS] = 1;
+	}
+	after = vmstat("vma_lock_success");
+	/* 256 writes fault, and some of the reads. */
+	EXPECT_LE(before + 256, after);
+out:
+	munmap(map, 512 * PS);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

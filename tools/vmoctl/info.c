@@ -24,6 +24,7 @@ static const struct bit info_bits[] = {
 	{ VMO_INFO_IMMUTABLE, "immutable" },
 	{ VMO_INFO_NO_WRITE, "no-write" },
 	{ VMO_INFO_EXEC, "exec" },
+	{ VMO_INFO_LONGTERM, "longterm" },
 	{ 0 }
 };
 
@@ -34,6 +35,7 @@ static const struct bit feature_bits[] = {
 	{ VMO_FEATURE_RESIZE, "resize" },
 	{ VMO_FEATURE_PIN, "pin" },
 	{ VMO_FEATURE_EXEC, "exec" },
+	{ VMO_FEATURE_LONGTERM, "longterm" },
 	{ 0 }
 };
 

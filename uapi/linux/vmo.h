@@ -72,6 +72,7 @@ struct vmo_probe {
 #define VMO_FEATURE_RESIZE	(1ULL << 3)	/* resizable objects */
 #define VMO_FEATURE_PIN		(1ULL << 4)
 #define VMO_FEATURE_EXEC	(1ULL << 5)	/* executable objects */
+#define VMO_FEATURE_LONGTERM	(1ULL << 6)	/* VMO_CREATE_LONGTERM */
 
 /* Bytes of a name, with the zero at the end. */
 #define VMO_NAME_SIZE		64
@@ -90,6 +91,13 @@ struct vmo_probe {
  * %VMO_CREATE_EXEC: it may be mapped with PROT_EXEC. Clones that can be written
  * lose that. (R2)
  *
+ * %VMO_CREATE_LONGTERM: its shared mappings may be pinned for long, as io_uring
+ * does with registered buffers (from kernel 6.12 on; 6.1 allows that for shmem
+ * only) and RDMA and VFIO do. The price: in a shared mapping of a writable
+ * descriptor, reading a page commits it, and in a clone copies it. Slices and
+ * references have the property, clones only if they ask for it. A snapshot gets
+ * copies of the pages that are pinned so.
+ *
  * The caller needs /dev/vmo open for writing (EACCES).
  */
 struct vmo_create {
@@ -101,6 +109,7 @@ struct vmo_create {
 
 #define VMO_CREATE_RESIZABLE	(1U << 0)
 #define VMO_CREATE_EXEC		(1U << 1)
+#define VMO_CREATE_LONGTERM	(1U << 2)
 
 /**
  * struct vmo_clone - a copy-on-write child (VMO_CLONE, on an object)
@@ -125,8 +134,11 @@ struct vmo_create {
  *
  * %VMO_CLONE_RESIZABLE: the child can be resized. (R2)
  *
- * %VMO_CLONE_COPY_PINNED: pinned pages in the window are copied; without it
- * they are EBADFD. (K6)
+ * %VMO_CLONE_COPY_PINNED: pinned pages in the window are copied; without it any
+ * pin of the memory is EBADFD. (K6)
+ *
+ * %VMO_CLONE_LONGTERM: as VMO_CREATE_LONGTERM. Not together with
+ * VMO_CLONE_NO_WRITE (EINVAL).
  *
  * The descriptor has to be readable (EACCES); a child that can be written is
  * so even if the parent's descriptor is not. (R2)
@@ -142,6 +154,7 @@ struct vmo_clone {
 #define VMO_CLONE_NO_WRITE	(1U << 8)
 #define VMO_CLONE_RESIZABLE	(1U << 9)
 #define VMO_CLONE_COPY_PINNED	(1U << 10)
+#define VMO_CLONE_LONGTERM	(1U << 11)
 
 /**
  * struct vmo_slice - a window onto an object (VMO_SLICE, on an object)
@@ -376,6 +389,7 @@ struct vmo_info {
 #define VMO_INFO_IMMUTABLE	(1ULL << 5)	/* a snapshot that nobody can write */
 #define VMO_INFO_NO_WRITE	(1ULL << 6)	/* nobody can write through this object */
 #define VMO_INFO_EXEC		(1ULL << 7)	/* may be mapped with PROT_EXEC */
+#define VMO_INFO_LONGTERM	(1ULL << 8)	/* the memory may be pinned for long */
 
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)

@@ -23,7 +23,16 @@ module: ## the module for a kernel of the tests (KERNEL=): build/KERNEL/module/v
 lib: ## libvmo, shared and static: build/lib
 	@$(MAKE) --no-print-directory -C lib
 
-demo: ## boots a guest: 1,000 verified snapshots of live memory
+vmoctl: ## the command line: build/vmoctl/vmoctl
+	@$(MAKE) -s -C tools/vmoctl
+
+install-vmoctl: ## the command line, its manual and its completion
+	$(MAKE) -C tools/vmoctl install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+
+uninstall-vmoctl: ## takes them away
+	$(MAKE) -C tools/vmoctl uninstall DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+
+demo: ## boots a guest: a tour by vmoctl, then 1,000 verified snapshots of live memory
 	@tools/demo/run
 
 check: ## all selftests on stock Debian 6.1, in a guest
@@ -86,7 +95,7 @@ clean: ## build products; the cache of kernels stays
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all module lib demo check check-debug check-next check-engine check-rules features \
+.PHONY: all vmoctl install-vmoctl uninstall-vmoctl module lib demo check check-debug check-next check-engine check-rules features \
 	mutants check-style bench bench-check soak install uninstall install-lib uninstall-lib \
 	clean help
 

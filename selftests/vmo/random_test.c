@@ -746,7 +746,7 @@ static void op_close(void);
 static void op_create(void)
 {
 	uint64_t size = one_in(50) ? MAX_SIZE + 1 + below(9000) : any_size();
-	uint32_t flags = below(4) | (one_in(50) ? 4U << below(29) : 0);
+	uint32_t flags = below(4) | (one_in(50) ? 8U << below(29) : 0);
 	long want = flags & ~3U ? -EINVAL : size > MAX_SIZE ? -ERANGE : 0;
 	struct object *o;
 	int fd;
@@ -858,7 +858,7 @@ static void op_clone(void)
 		arg.size = MAX_SIZE + 1 + below(5);
 	arg.flags |= below(8) << 8 & (one_in(2) ? 0x600 : 0x700);
 	if (one_in(60))
-		arg.flags ^= 1U << below(32);
+		arg.flags ^= 1U << below(32) & ~VMO_CLONE_LONGTERM;	/* longterm_test */
 	want = clone_errno(&h, &arg);
 	NOTE("clone %ld, offset %#lx, %ld bytes, flags %lx: %ld", nr_of(h.o), arg.offset,
 	     arg.size, arg.flags, want);

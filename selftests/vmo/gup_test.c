@@ -420,7 +420,7 @@ static int dm(struct stopper *s, unsigned long command, uint32_t flags, const ch
 			.data_start = offsetof(typeof(arg), spec), .name = "vmo-gup-test",
 			.target_count = table ? 1 : 0,
 		},
-		.spec = { .length = 16384, .target_type = "linear" },
+		.spec = { .length = 8192, .target_type = "linear" },
 	};
 
 	snprintf(arg.table, sizeof(arg.table), "%s", table ? table : "");

@@ -77,7 +77,7 @@ static int foreign_fd(struct call *call, const char *name)
 	if (pidfd < 0) {
 		err = errno;
 		fail(call, err, "cannot open process %d", pid);
-		if (err == EINVAL)
+		if (err == EINVAL || err == ENOENT)	/* up to 6.14, and later */
 			fail_hint(call, "%d is a thread: name the process", pid);
 		return -1;
 	}

@@ -47,7 +47,7 @@ struct vmo_content {
 
 #define VMO_CONTENT_RESIZABLE	BIT(0)
 #define VMO_CONTENT_CLONE	BIT(1)
-#define VMO_CONTENT_LONGTERM	BIT(2)	/* mapped writable, or not at all */
+#define VMO_CONTENT_LONGTERM	BIT(2)	/* see vmo_longterm_vm_ops */
 
 /**
  * struct vmo - an object

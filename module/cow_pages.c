@@ -983,7 +983,7 @@ drain:
 /* ---- asking ------------------------------------------------------------ */
 
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
-		  struct vmo_usage *usage)
+		  struct vmo_tally *usage)
 {
 	int ret = vmo_cow_lock_shared(cow);
 

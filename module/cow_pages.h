@@ -164,7 +164,7 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgo
 
 /* Sums up what the content holds. No lock held; -EINTR. */
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
-		  struct vmo_usage *usage);
+		  struct vmo_tally *usage);
 
 /*
  * The first key in [@first, @last] with a page (@hole false) or without

@@ -192,7 +192,7 @@ static int vmo_getattr(struct mnt_idmap *idmap, const struct path *path, struct 
 	struct inode *inode = d_inode(path->dentry);
 	struct vmo *vmo = inode->i_private;
 	pgoff_t pages = vmo_object_pages(vmo);
-	struct vmo_usage usage = { };
+	struct vmo_tally usage = { };
 	int err = 0;
 
 	generic_fillattr(idmap, request_mask, inode, stat);

@@ -403,7 +403,7 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	struct vmo_info *info = &ucmd->arg->info;
 	struct vmo *vmo = ucmd->vmo;
 	struct vmo_family family;
-	struct vmo_usage usage = { };
+	struct vmo_tally usage = { };
 	pgoff_t pages = vmo_object_pages(vmo);
 	int err = 0;
 

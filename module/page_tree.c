@@ -852,7 +852,7 @@ void vmo_tree_drop(struct vmo_page_tree *tree)
 #define WEIGHT_SHIFT	56
 
 static void usage_leaf(struct window *w, struct vmo_leaf *leaf, pgoff_t base, bool exclusive,
-		       u64 weight, struct vmo_usage *usage)
+		       u64 weight, struct vmo_tally *usage)
 {
 	u64 mask = vmo_leaf_bits(~0ULL, base, w->first, w->last);
 	unsigned int i;
@@ -876,7 +876,7 @@ static void usage_leaf(struct window *w, struct vmo_leaf *leaf, pgoff_t base, bo
 }
 
 static void usage_node(struct window *w, struct vmo_node *node, pgoff_t base, bool exclusive,
-		       u64 weight, struct vmo_usage *usage)
+		       u64 weight, struct vmo_tally *usage)
 {
 	unsigned int level = node->level;
 	unsigned int i, to;
@@ -901,7 +901,7 @@ static void usage_node(struct window *w, struct vmo_node *node, pgoff_t base, bo
 }
 
 void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
-		    struct vmo_usage *usage)
+		    struct vmo_tally *usage)
 {
 	struct window w = { .first = first, .last = last };
 	struct vmo_node *root = slot_load(&tree->root);

@@ -274,7 +274,7 @@ void vmo_tree_cut_need(const struct vmo_page_tree *src, pgoff_t first, pgoff_t l
 void vmo_tree_drop(struct vmo_page_tree *tree);
 
 /**
- * struct vmo_usage - what one tree holds
+ * struct vmo_tally - what one tree holds
  * @pages: pages, own or shared
  * @private: pages that only this tree reaches
  * @scaled: pages divided at every sharing point, in 2^-32 of a page, rounded
@@ -282,7 +282,7 @@ void vmo_tree_drop(struct vmo_page_tree *tree);
  * @inners: inner nodes that this tree reaches
  * @leaves: leaves that it reaches
  */
-struct vmo_usage {
+struct vmo_tally {
 	u64 pages;
 	u64 private;
 	u64 scaled;
@@ -292,7 +292,7 @@ struct vmo_usage {
 
 /* Adds what [@first, @last] of @tree holds to @usage. Lock: shared. */
 void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
-		    struct vmo_usage *usage);
+		    struct vmo_tally *usage);
 
 /* A range that differs; a return other than 0 stops the walk. */
 typedef int (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);

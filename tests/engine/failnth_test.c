@@ -82,7 +82,7 @@ static int do_grow(struct content *c, struct content **child)
 
 static int do_usage(struct content *c, struct content **child)
 {
-	struct vmo_usage usage;
+	struct vmo_tally usage;
 
 	(void)child;
 	return vmo_cow_usage(&c->cow, 0, KEYS - 1, &usage);
@@ -168,7 +168,7 @@ static bool run(op_fn op, bool commits, long nth)
 	struct content *a, *b, *child = NULL;
 	struct page *held = prepare(&a, &b);
 	u64 before[KEYS], other[KEYS];
-	struct vmo_usage usage, after;
+	struct vmo_tally usage, after;
 	int ret;
 
 	content_of(a, before);

@@ -646,7 +646,7 @@ static void seek(struct member *m, int i)
 
 static void usage_all(void)
 {
-	struct vmo_usage u;
+	struct vmo_tally u;
 	u64 scaled = 0;
 	int i, k;
 

@@ -217,7 +217,7 @@ static u64 op_close(struct content *c, int self)
 
 static u64 op_usage(struct content *c, int self)
 {
-	struct vmo_usage usage;
+	struct vmo_tally usage;
 
 	REQUIRE(!vmo_cow_usage(&c->cow, 0, END - 1, &usage));
 	REQUIRE(usage.scaled <= usage.pages << 32 && usage.private <= usage.pages);

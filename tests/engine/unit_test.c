@@ -38,7 +38,7 @@ static void t_range(void)
 static void t_endless(void)
 {
 	struct content *c = content_new(0, VMO_KEY_MAX);
-	struct vmo_usage usage;
+	struct vmo_tally usage;
 	pgoff_t found;
 	long visits;
 
@@ -432,7 +432,7 @@ static void t_seek(void)
 static void t_usage(void)
 {
 	struct content *c[4];
-	struct vmo_usage u;
+	struct vmo_tally u;
 	u64 scaled = 0;
 	pgoff_t i;
 	int k;

@@ -28,6 +28,9 @@ union cmd_buffer {
 	struct vmo_name name;
 	struct vmo_rw rw;
 	struct vmo_restrict limit;
+	struct vmo_transfer transfer;
+	struct vmo_pages pages;
+	struct vmo_lookup lookup;
 };
 
 /**
@@ -75,7 +78,8 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 	probe->page_size = PAGE_SIZE;
 	probe->features = VMO_FEATURE_SNAPSHOT | VMO_FEATURE_SLICE | VMO_FEATURE_REFERENCE |
 			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
-			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS;
+			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS | VMO_FEATURE_TRANSFER |
+			  VMO_FEATURE_PAGES;
 	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
@@ -295,6 +299,44 @@ static int cmd_op_range(struct vmo_ucmd *ucmd)
 	return err;
 }
 
+#define SOURCE_RIGHTS	(VMO_RIGHT_READ | VMO_RIGHT_WRITE)
+
+static int transfer_from(struct vmo_ucmd *ucmd, struct file *src)
+{
+	struct vmo_transfer *transfer = &ucmd->arg->transfer;
+	int err;
+
+	if (!vmo_from_file(src))
+		return -EINVAL;
+	if ((vmo_file_rights(src) & SOURCE_RIGHTS) != SOURCE_RIGHTS)
+		return -EACCES;
+	err = vmo_object_transfer(ucmd->vmo, transfer->offset, vmo_from_file(src),
+				  transfer->src_offset, transfer->length);
+	if (!err && transfer->length) {
+		vmo_file_touch(ucmd->file);
+		vmo_file_touch(src);
+	}
+	return err;
+}
+
+static int cmd_transfer(struct vmo_ucmd *ucmd)
+{
+	struct vmo_transfer *transfer = &ucmd->arg->transfer;
+	struct file *src;
+	int err;
+
+	ucmd->silent = true;
+	if (transfer->flags ||
+	    !PAGE_ALIGNED(transfer->offset | transfer->length | transfer->src_offset))
+		return -EINVAL;
+	src = fget(transfer->src_fd);
+	if (!src)
+		return -EBADF;
+	err = transfer_from(ucmd, src);
+	fput(src);
+	return err;
+}
+
 static int cmd_pin(struct vmo_ucmd *ucmd)
 {
 	struct vmo_pin *pin = &ucmd->arg->pin;
@@ -384,6 +426,16 @@ static int cmd_read(struct vmo_ucmd *ucmd)
 static int cmd_write(struct vmo_ucmd *ucmd)
 {
 	return do_rw(ucmd, true);
+}
+
+static int cmd_pages(struct vmo_ucmd *ucmd)
+{
+	return vmo_look_pages(ucmd->vmo, &ucmd->arg->pages);
+}
+
+static int cmd_lookup(struct vmo_ucmd *ucmd)
+{
+	return vmo_look_up(ucmd->vmo, &ucmd->arg->lookup);
 }
 
 #define NAME_RIGHTS	(VMO_RIGHT_WRITE | VMO_RIGHT_NAME)
@@ -497,6 +549,9 @@ static const struct vmo_cmd object_cmds[] = {
 	CMD_MAKE(VMO_RESTRICT, vmo_restrict, reserved, 0, cmd_restrict),
 	CMD_MAKE(VMO_PIN, vmo_pin, fd, VMO_RIGHT_PIN, cmd_pin),
 	CMD_PLAIN(VMO_OP_RANGE, vmo_op_range, length, VMO_RIGHT_WRITE, cmd_op_range),
+	CMD_PLAIN(VMO_TRANSFER, vmo_transfer, flags, VMO_RIGHT_WRITE, cmd_transfer),
+	CMD_PLAIN(VMO_PAGES, vmo_pages, flags, VMO_RIGHT_READ, cmd_pages),
+	CMD_PLAIN(VMO_LOOKUP, vmo_lookup, flags, VMO_RIGHT_READ, cmd_lookup),
 	CMD_PLAIN(VMO_INFO, vmo_info, flags, 0, cmd_info),
 	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, VMO_RIGHT_WRITE, cmd_resize),
 	CMD_PLAIN(VMO_NAME, vmo_name, name, 0, cmd_name),

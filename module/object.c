@@ -360,3 +360,36 @@ int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
 		err = clear_part(vmo, end, 0, tail);
 	return err;
 }
+
+int vmo_object_transfer(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset,
+			u64 length)
+{
+	pgoff_t to = dst->base + (offset >> PAGE_SHIFT);
+	pgoff_t from = src->base + (src_offset >> PAGE_SHIFT);
+	pgoff_t left = length >> PAGE_SHIFT, count;
+	bool same = dst->content == src->content;
+	/* Upwards within one memory: from the end, lest it runs over what is to come. */
+	bool back = same && to > from && to - from < left;
+	int err;
+
+	if (!vmo_object_has(dst, offset, length) || !vmo_object_has(src, src_offset, length))
+		return -ERANGE;
+	if (same && to == from)
+		return 0;
+	while (left) {
+		count = left;
+		err = vmo_cow_transfer(&dst->content->cow, to, &src->content->cow, from, back,
+				       &count);
+		if (err)
+			return err;
+		left -= count;
+		if (!back) {
+			to += count;
+			from += count;
+		}
+		if (left && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}

@@ -177,6 +177,14 @@ int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length);
 /* Commits all pages that the bytes touch. */
 int vmo_object_commit(struct vmo *vmo, u64 offset, u64 length);
 
+/*
+ * Moves pages to @offset of @dst. Offsets and length in bytes, page aligned; @length
+ * is not 0. -ERANGE, -EBADFD, -ENOMEM, -EINTR, -EIO; an error in the middle leaves what
+ * was done so far. No lock held.
+ */
+int vmo_object_transfer(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset,
+			u64 length);
+
 /**
  * struct vmo_pin_range - pages that are pinned
  * @vmo: the object through which; the holder keeps it alive

@@ -81,6 +81,25 @@ static inline void clear_bit(unsigned int n, unsigned long *map)
 	__atomic_fetch_and(map + n / 64, ~(1UL << n % 64), __ATOMIC_RELAXED);
 }
 
+static inline bool test_bit(unsigned int n, const unsigned long *map)
+{
+	return READ_ONCE(map[n / 64]) >> n % 64 & 1;
+}
+
+static inline void bitmap_zero(unsigned long *map, unsigned int bits)
+{
+	memset(map, 0, BITS_TO_LONGS(bits) * sizeof(*map));
+}
+
+static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int bits)
+{
+	unsigned int i, sum = 0;
+
+	for (i = 0; i < BITS_TO_LONGS(bits); i++)
+		sum += __builtin_popcountl(map[i]);
+	return sum;
+}
+
 static inline bool bitmap_empty(const unsigned long *map, unsigned int bits)
 {
 	unsigned int i;
@@ -217,6 +236,7 @@ void down_read(struct rw_semaphore *sem);
 bool down_read_trylock(struct rw_semaphore *sem);
 int down_read_killable(struct rw_semaphore *sem);
 int down_write_killable(struct rw_semaphore *sem);
+int down_write_killable_nested(struct rw_semaphore *sem, int sub);
 void downgrade_write(struct rw_semaphore *sem);
 void up_read(struct rw_semaphore *sem);
 void up_write(struct rw_semaphore *sem);

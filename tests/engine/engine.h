@@ -21,6 +21,7 @@ typedef uint64_t u64;
 typedef uint32_t u32;
 typedef unsigned long pgoff_t;
 
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof(*(a)))
 #define container_of(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
 #define BIT_ULL(n)		(1ULL << (n))

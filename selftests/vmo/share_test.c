@@ -143,25 +143,6 @@ TEST_F(vmo, l2_l3_a_slice_is_the_memory_at_an_offset)
 	close(inner);
 }
 
-TEST_F(vmo, l2_mp1_mappings_end_with_the_slice)
-{
-	int fd = filled(self->dev, 10, 50), slice = vmo_slice(fd, 2 * PS, 3 * PS, 0);
-	int front = vmo_slice(fd, 0, 2 * PS, 0);
-	char *p = vmo_map(slice, 6, RW), *q = vmo_map(front, 4, RW);
-
-	ASSERT_NE(NULL, q);
-	EXPECT_EQ(0, touch(p + 2 * PS, true));
-	EXPECT_EQ(SIGBUS, touch(p + 3 * PS, false));
-	EXPECT_EQ(SIGBUS, touch(p + 3 * PS, true));
-	EXPECT_EQ(0, touch(q + PS, false));
-	EXPECT_EQ(SIGBUS, touch(q + 2 * PS, false));
-	munmap(p, 6 * PS);
-	munmap(q, 4 * PS);
-	close(front);
-	close(slice);
-	close(fd);
-}
-
 TEST_F(vmo, l4_a_pin_through_a_slice)
 {
 	int fd = filled(self->dev, 10, 50), slice = vmo_slice(fd, 4 * PS, 2 * PS, 0), pin;
@@ -490,82 +471,6 @@ TEST_F(vmo, r2_children_of_a_read_only_descriptor)
 	EXPECT_EQ(-1, wrong_page_fd(fd, 0, 1, 0));
 	close(ro);
 	close(wo);
-	close(fd);
-}
-
-TEST_F(vmo, r2_exec)
-{
-	int plain = vmo_new_pages(self->dev, 1), fd = vmo_new_flags(self->dev, PS, VMO_CREATE_EXEC);
-	static const unsigned char ret_42[] = { 0xb8, 42, 0, 0, 0, 0xc3 };
-	int clone, fixed, odd;
-	char *p;
-
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_SHARED, plain, 0));
-	EXPECT_EQ(EACCES, errno);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_PRIVATE, plain, 0));
-	p = vmo_map(plain, 1, RW);
-	EXPECT_ERRNO(EACCES, mprotect(p, PS, RO | PROT_EXEC));
-	munmap(p, PS);
-	p = vmo_map_at(plain, 0, 1, RW, MAP_PRIVATE);
-	EXPECT_ERRNO(EACCES, mprotect(p, PS, RO | PROT_EXEC));
-	munmap(p, PS);
-	EXPECT_EQ(sizeof(ret_42), pwrite(fd, ret_42, sizeof(ret_42), 0));
-	clone = vmo_clone_flags(fd, PS, 0);
-	fixed = vmo_clone_flags(fd, PS, VMO_CLONE_NO_WRITE);
-	odd = vmo_clone_flags(plain, PS, VMO_CLONE_NO_WRITE);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_SHARED, clone, 0));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_SHARED, odd, 0));
-	for (int i = 0; i < 2; i++) {
-		p = vmo_map(i ? fixed : fd, 1, RO | PROT_EXEC);
-		ASSERT_NE(NULL, p);
-#ifdef __x86_64__
-		EXPECT_EQ(42, ((int (*)(void))p)());
-#endif
-		munmap(p, PS);
-	}
-	close(odd);
-	close(fixed);
-	close(clone);
-	close(plain);
-	close(fd);
-}
-
-/* What is done through one object is seen at once in the mappings of all. */
-TEST_F(vmo, mp4_mp5_all_mappings_of_a_memory_follow)
-{
-	int fd = filled(self->dev, 40, 10), slice = vmo_slice(fd, 8 * PS, 16 * PS, 0);
-	int ref = vmo_reference(fd, 0), snap;
-	char *p = vmo_map(fd, 40, RW), *q = vmo_map(slice, 16, RW), *r = vmo_map(ref, 40, RO);
-	char *s = vmo_map_at(ref, 0, 40, RW, MAP_PRIVATE);
-
-	ASSERT_NE(NULL, s);
-	for (int round = 0; round < 3; round++) {
-		EXPECT_EQ(-1, wrong_page(p, 0, 40, 10));
-		EXPECT_EQ(-1, wrong_page(q, 0, 16, 18));
-		EXPECT_EQ(-1, wrong_page(r, 0, 40, 10));
-		EXPECT_EQ(-1, wrong_page(s, 0, 40, 10));
-		EXPECT_EQ(0, round == 0 ? vmo_op(slice, VMO_OP_DECOMMIT, 0, 4 * PS) :
-			     round == 1 ? vmo_op(ref, VMO_OP_ZERO, 8 * PS, 4 * PS) :
-					  fallocate(fd, 3, 8 * PS, 4 * PS));
-		EXPECT_EQ(-1, wrong_page(p, 8, 4, 0));
-		EXPECT_EQ(-1, wrong_page(q, 0, 4, 0));
-		EXPECT_EQ(-1, wrong_page(r, 8, 4, 0));
-		EXPECT_EQ(-1, wrong_page(s, 8, 4, 0));
-		/* MP2: what read zero is filled; each mapping sees it. */
-		fill_pages(round ? q - 8 * PS : p, 8, 4, 10);
-	}
-	snap = vmo_snap(ref);
-	fill_pages(q, 0, 16, 500);
-	EXPECT_EQ(-1, wrong_page(p, 8, 16, 492));
-	EXPECT_EQ(-1, wrong_page(r, 8, 16, 492));
-	EXPECT_EQ(-1, wrong_page_fd(snap, 0, 40, 10));
-	close(snap);
-	munmap(p, 40 * PS);
-	munmap(q, 16 * PS);
-	munmap(r, 40 * PS);
-	munmap(s, 40 * PS);
-	close(ref);
-	close(slice);
 	close(fd);
 }
 

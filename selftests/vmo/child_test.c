@@ -1,125 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Children of all kinds: families, rights, slices, references, and their mappings. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 #include <poll.h>
-#include "kselftest_harness.h"
 
 #define RX		(PROT_READ | PROT_EXEC)
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define SNAP		VMO_CLONE_SNAPSHOT
 
-/* What the fixture closes and unmaps. The harness runs each test in a process. */
-static int owned_fd[128];
-static struct {
-	char *p;
-	size_t size;
-} owned_map[64];
-
-static int own(int fd)
-{
-	for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(owned_fd); i++) {
-		if (owned_fd[i])
-			continue;
-		owned_fd[i] = fd;
-		break;
-	}
-	return fd;
-}
-
-static void drop(int fd)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(owned_fd); i++)
-		if (owned_fd[i] == fd)
-			owned_fd[i] = 0;
-	close(fd);
-}
-
-static char *map_at(int fd, uint64_t first, size_t pages, int prot)
-{
-	char *p = vmo_map_at(fd, first * PS, pages, prot, MAP_SHARED);
-
-	for (size_t i = 0; p && i < ARRAY_SIZE(owned_map); i++) {
-		if (owned_map[i].p)
-			continue;
-		owned_map[i].p = p;
-		owned_map[i].size = pages * PS;
-		break;
-	}
-	return p;
-}
-
-static char *map(int fd, size_t pages)
-{
-	return map_at(fd, 0, pages, RW);
-}
-
-static void unmap(char *p)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(owned_map); i++) {
-		if (owned_map[i].p != p)
-			continue;
-		munmap(p, owned_map[i].size);
-		owned_map[i].p = NULL;
-	}
-}
-
-static const char * const counters[] = { "objects", "contents", "pages", "nodes", "pins" };
-
-FIXTURE(vmo) {
-	int dev;
-	long before[ARRAY_SIZE(counters)];
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
-		self->before[i] = vmo_counter(counters[i]);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(owned_map); i++)
-		if (owned_map[i].p)
-			munmap(owned_map[i].p, owned_map[i].size);
-	for (size_t i = 0; i < ARRAY_SIZE(owned_fd); i++)
-		if (owned_fd[i])
-			close(owned_fd[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
-		EXPECT_EQ(self->before[i], vmo_counter_becomes(counters[i], self->before[i]))
-			TH_LOG("%s", counters[i]);
-	}
-	close(self->dev);
-}
-
 /* ---- the interface ------------------------------------------------------ */
-
-static int create(int dev, uint64_t size, uint32_t flags, const char *name)
-{
-	struct vmo_create arg = { .size = size, .flags = flags, .fd = -1 };
-
-	snprintf(arg.name, sizeof(arg.name), "%s", name);
-	return ioctl(dev, VMO_CREATE, &arg) ? -1 : own(arg.fd);
-}
-
-/* Page i has the seed base + i. */
-static int filled(int dev, uint64_t pages, uint32_t flags, uint64_t base)
-{
-	int fd = create(dev, pages * PS, flags, "");
-
-	for (uint64_t i = 0; i < pages; i++)
-		if (write_page(fd, i, base + i))
-			return -1;
-	return fd;
-}
 
 /* Clones, slices and references have one layout. Bytes. */
 static int child_of(int fd, unsigned int num, uint64_t offset, uint64_t size, uint32_t flags)
 {
 	struct vmo_clone arg = { .offset = offset, .size = size, .flags = flags, .fd = -1 };
 
-	return ioctl(fd, num, &arg) ? -1 : own(arg.fd);
+	return ioctl(fd, num, &arg) ? -1 : arg.fd;
 }
 
 static int slice_of(int fd, uint64_t first, uint64_t pages)
@@ -127,44 +23,14 @@ static int slice_of(int fd, uint64_t first, uint64_t pages)
 	return child_of(fd, VMO_SLICE, first * PS, pages * PS, 0);
 }
 
-static int reference_of(int fd, uint32_t flags)
-{
-	return child_of(fd, VMO_REFERENCE, 0, 0, flags);
-}
-
 static int clone_of(int fd, uint64_t first, uint64_t pages, uint32_t flags)
 {
 	return child_of(fd, VMO_CLONE, first * PS, pages * PS, SNAP | flags);
 }
 
-static int reopen(int fd, int flags)
-{
-	return own(vmo_reopen(fd, flags));
-}
-
-static int set_size(int fd, uint64_t size)
-{
-	struct vmo_resize arg = { .size = size };
-
-	return ioctl(fd, VMO_RESIZE, &arg);
-}
-
 static int pin(int fd, uint64_t first, uint64_t pages, uint32_t flags)
 {
-	struct vmo_pin arg = {
-		.offset = first * PS, .length = pages * PS, .flags = flags, .fd = -1,
-	};
-
-	return ioctl(fd, VMO_PIN, &arg) ? -1 : own(arg.fd);
-}
-
-static struct vmo_info info_of(int fd)
-{
-	struct vmo_info info;
-
-	if (vmo_stat(fd, &info))
-		memset(&info, 0xee, sizeof(info));
-	return info;
+	return vmo_pin_flags(fd, first * PS, pages * PS, flags);
 }
 
 static int set_name(int fd, const char *name)
@@ -193,13 +59,6 @@ static int strict(int fd, unsigned int num, void *data, size_t size, uint64_t of
 	return ioctl(fd, num, &arg);
 }
 
-static uint64_t st_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1ULL : (uint64_t)st.st_size;
-}
-
 static short poll_now(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
@@ -218,23 +77,23 @@ static bool becomes_childless(int fd)
 
 TEST_F(vmo, h3_n8_a_pin_keeps_a_child)
 {
-	int fd = filled(self->dev, 8, 0, 1), ref = reference_of(fd, 0), pinned;
+	int fd = vmo_filled(self->dev, 8, 0, 1), ref = vmo_reference(fd, 0), pinned;
 	char *p;
 
 	/* The pin keeps the reference alive, then the mapping does. */
 	EXPECT_EQ(POLLPRI, poll_now(ref));
 	pinned = pin(ref, 1, 1, VMO_PIN_READ);
 	ASSERT_LE(0, pinned);
-	p = map(ref, 8);
+	p = vmo_map(ref, 8, RW);
 	ASSERT_NE(NULL, p);
-	drop(ref);
+	close(ref);
 	usleep(20000);
 	EXPECT_EQ(0, poll_now(fd));
-	drop(pinned);
+	close(pinned);
 	usleep(20000);
 	EXPECT_EQ(0, poll_now(fd));
 	EXPECT_EQ(1, info_of(fd).children);
-	unmap(p);
+	munmap(p, 8 * PS);
 	EXPECT_TRUE(becomes_childless(fd));
 	/* And clear again with the next. */
 	ASSERT_LE(0, slice_of(fd, 8, 0));
@@ -243,11 +102,11 @@ TEST_F(vmo, h3_n8_a_pin_keeps_a_child)
 
 TEST_F(vmo, h4_f6_orphans_of_all_kinds)
 {
-	int a = filled(self->dev, 8, 0, 1), ref = reference_of(a, 0);
+	int a = vmo_filled(self->dev, 8, 0, 1), ref = vmo_reference(a, 0);
 	int slice = slice_of(ref, 2, 4), snap = clone_of(ref, 0, 8, 0), second;
 	struct vmo_info of_a = info_of(a), of_ref = info_of(ref);
 
-	second = reference_of(ref, 0);
+	second = vmo_reference(ref, 0);
 	ASSERT_LE(0, second);
 	EXPECT_EQ(of_a.id, of_ref.parent_id);
 	EXPECT_EQ(of_ref.id, info_of(slice).parent_id);
@@ -255,7 +114,7 @@ TEST_F(vmo, h4_f6_orphans_of_all_kinds)
 	EXPECT_EQ(of_ref.id, info_of(second).parent_id);
 	EXPECT_EQ(1, info_of(a).children);
 	EXPECT_EQ(3, info_of(ref).children);
-	drop(ref);
+	close(ref);
 	EXPECT_EQ(of_a.id, info_of(slice).parent_id);
 	EXPECT_EQ(of_a.id, info_of(snap).parent_id);
 	EXPECT_EQ(of_a.id, info_of(second).parent_id);
@@ -265,7 +124,7 @@ TEST_F(vmo, h4_f6_orphans_of_all_kinds)
 	ASSERT_EQ(0, write_page(slice, 1, 70));
 	EXPECT_EQ(-1, wrong_page_fd(second, 3, 1, 70 - 3));
 	EXPECT_EQ(-1, wrong_page_fd(snap, 0, 8, 1));
-	drop(a);
+	close(a);
 	EXPECT_EQ(0, info_of(slice).parent_id);
 	EXPECT_EQ(0, info_of(snap).parent_id);
 	EXPECT_EQ(0, info_of(second).parent_id);
@@ -278,8 +137,8 @@ TEST_F(vmo, h4_f6_orphans_of_all_kinds)
 
 TEST_F(vmo, h5_names_and_children)
 {
-	int fd = create(self->dev, 4 * PS, 0, "first"), slice = slice_of(fd, 0, 2);
-	int ref = reference_of(fd, 0), snap = clone_of(fd, 0, 4, 0), again, ro;
+	int fd = vmo_new_named(self->dev, 4 * PS, "first"), slice = slice_of(fd, 0, 2);
+	int ref = vmo_reference(fd, 0), snap = clone_of(fd, 0, 4, 0), again, ro;
 
 	ASSERT_LE(0, snap);
 	EXPECT_EQ(3, info_of(fd).children);
@@ -296,7 +155,7 @@ TEST_F(vmo, h5_names_and_children)
 	EXPECT_TRUE(name_is(ref, "reference"));
 	EXPECT_TRUE(name_is(slice, "slice"));
 	EXPECT_TRUE(name_is(snap, "first"));
-	again = reference_of(ref, 0);
+	again = vmo_reference(ref, 0);
 	EXPECT_TRUE(name_is(again, "reference"));
 	EXPECT_TRUE(name_is(slice_of(slice, 0, 1), "slice"));
 	EXPECT_TRUE(name_is(clone_of(fd, 0, 1, 0), "second"));
@@ -308,7 +167,7 @@ TEST_F(vmo, h5_names_and_children)
 	EXPECT_EQ(1, info_of(ref).children);
 	EXPECT_EQ(1, info_of(slice).children);
 	/* Two descriptors are one object. */
-	ro = reopen(ref, O_RDONLY);
+	ro = vmo_reopen(ref, O_RDONLY);
 	EXPECT_EQ(info_of(ref).id, info_of(ro).id);
 	EXPECT_ERRNO(EACCES, set_name(ro, "x"));
 	EXPECT_TRUE(name_is(ro, "reference"));
@@ -318,7 +177,7 @@ TEST_F(vmo, h5_names_and_children)
 TEST_F(vmo, h6_flags)
 {
 	const uint64_t cow = VMO_INFO_COW_CLONE | VMO_INFO_IMMUTABLE;
-	int fd = filled(self->dev, 2, 0, 1), ro = reopen(fd, O_RDONLY);
+	int fd = vmo_filled(self->dev, 2, 0, 1), ro = vmo_reopen(fd, O_RDONLY);
 	int snap = clone_of(fd, 0, 2, 0), frozen = clone_of(fd, 0, 2, VMO_CLONE_NO_WRITE);
 
 	EXPECT_EQ(0, info_of(fd).flags);
@@ -329,24 +188,25 @@ TEST_F(vmo, h6_flags)
 	EXPECT_EQ(VMO_INFO_COW_CLONE | VMO_INFO_RESIZABLE | VMO_INFO_MAY_RESIZE,
 		  info_of(clone_of(fd, 0, 2, VMO_CLONE_RESIZABLE)).flags);
 	EXPECT_EQ(VMO_INFO_SLICE, info_of(slice_of(fd, 0, 1)).flags);
-	EXPECT_EQ(VMO_INFO_REFERENCE, info_of(reference_of(fd, 0)).flags);
+	EXPECT_EQ(VMO_INFO_REFERENCE, info_of(vmo_reference(fd, 0)).flags);
 	/* Without writing they are still not immutable: others may write. */
 	EXPECT_EQ(VMO_INFO_SLICE | VMO_INFO_NO_WRITE,
 		  info_of(child_of(fd, VMO_SLICE, 0, PS, VMO_SLICE_NO_WRITE)).flags);
 	EXPECT_EQ(VMO_INFO_SLICE | VMO_INFO_NO_WRITE, info_of(slice_of(ro, 0, 1)).flags);
-	EXPECT_EQ(VMO_INFO_REFERENCE | VMO_INFO_NO_WRITE, info_of(reference_of(ro, 0)).flags);
+	EXPECT_EQ(VMO_INFO_REFERENCE | VMO_INFO_NO_WRITE, info_of(vmo_reference(ro, 0)).flags);
 	/* What is made of a clone is not one. */
 	EXPECT_EQ(VMO_INFO_SLICE, info_of(slice_of(snap, 0, 1)).flags);
-	EXPECT_EQ(VMO_INFO_REFERENCE, info_of(reference_of(snap, 0)).flags);
+	EXPECT_EQ(VMO_INFO_REFERENCE, info_of(vmo_reference(snap, 0)).flags);
 	EXPECT_EQ(0, info_of(slice_of(frozen, 0, 1)).flags & cow);
-	EXPECT_EQ(0, info_of(reference_of(frozen, 0)).flags & cow);
+	EXPECT_EQ(0, info_of(vmo_reference(frozen, 0)).flags & cow);
 }
 
 /* ---- clones ------------------------------------------------------------- */
 
 TEST_F(vmo, k1_order_of_errors_of_children)
 {
-	int fd = filled(self->dev, 4, 0, 1), slice = slice_of(fd, 1, 2), ref = reference_of(fd, 0);
+	int fd = vmo_filled(self->dev, 4, 0, 1), slice = slice_of(fd, 1, 2);
+	int ref = vmo_reference(fd, 0);
 	int from[] = { slice, ref }, pinned = pin(slice, 0, 1, VMO_PIN_READ);
 
 	ASSERT_LE(0, pinned);
@@ -360,7 +220,7 @@ TEST_F(vmo, k1_order_of_errors_of_children)
 	}
 	/* The slice starts a page later, and that counts. */
 	EXPECT_ERRNO(EINVAL, child_of(slice, VMO_CLONE, -2 * PS, PS, SNAP));
-	drop(pinned);
+	close(pinned);
 	EXPECT_LE(0, clone_of(slice, 0, 4, 0));
 	EXPECT_EQ(0, info_of(fd).pinned_bytes);
 }
@@ -368,10 +228,10 @@ TEST_F(vmo, k1_order_of_errors_of_children)
 /* A slice's end is an end like any other, for whatever is made of it. */
 TEST_F(vmo, k2_k3_windows_of_slices)
 {
-	int fd = filled(self->dev, 20, 0, 100), slice = slice_of(fd, 5, 4);
+	int fd = vmo_filled(self->dev, 20, 0, 100), slice = slice_of(fd, 5, 4);
 	int partly = clone_of(slice, 2, 10, 0), beyond = clone_of(slice, 4, 6, 0);
 	int grand = clone_of(partly, 1, 12, 0), nested = slice_of(partly, 1, 6), again;
-	char *p = map(partly, 10);
+	char *p = vmo_map(partly, 10, RW);
 
 	ASSERT_NE(NULL, p);
 	EXPECT_EQ(-1, wrong_page(p, 0, 2, 107));
@@ -395,9 +255,9 @@ TEST_F(vmo, k2_k3_windows_of_slices)
 
 TEST_F(vmo, k4_k9_snapshot_with_slices_and_references)
 {
-	int fd = filled(self->dev, 12, 0, 100), slice = slice_of(fd, 4, 4);
-	int ref = reference_of(fd, 0), snap, from_slice;
-	char *p = map(fd, 12), *s = map(slice, 4), *r = map(ref, 12);
+	int fd = vmo_filled(self->dev, 12, 0, 100), slice = slice_of(fd, 4, 4);
+	int ref = vmo_reference(fd, 0), snap, from_slice;
+	char *p = vmo_map(fd, 12, RW), *s = vmo_map(slice, 4, RW), *r = vmo_map(ref, 12, RW);
 
 	ASSERT_NE(NULL, p);
 	ASSERT_NE(NULL, s);
@@ -451,15 +311,15 @@ TEST_F(vmo, k10_copies_only_what_is_shared)
 	if (vmo_counter("pages") < 0)
 		SKIP(return, "no counters in debugfs");
 	for (int mapped = 0; mapped < 2; mapped++) {
-		int fd = filled(self->dev, 8, 0, 100), snap;
+		int fd = vmo_filled(self->dev, 8, 0, 100), snap;
 		long pages = vmo_counter("pages");
-		char *p = mapped ? map(fd, 8) : NULL, *c;
+		char *p = mapped ? vmo_map(fd, 8, RW) : NULL, *c;
 
 		for (int i = 0; i < 8; i++)	/* what is mapped is shared as well */
 			ASSERT_EQ(0, put_page(fd, p, i, 100 + i));
 		snap = clone_of(fd, 0, 4, 0);
 		EXPECT_EQ(pages, vmo_counter("pages"));
-		c = mapped ? map(snap, 4) : NULL;
+		c = mapped ? vmo_map(snap, 4, RW) : NULL;
 		ASSERT_EQ(0, put_page(fd, p, 5, 200));		/* not in the window */
 		EXPECT_EQ(pages, vmo_counter("pages"));
 		ASSERT_EQ(0, put_page(fd, p, 0, 201));
@@ -473,8 +333,8 @@ TEST_F(vmo, k10_copies_only_what_is_shared)
 		EXPECT_EQ(-1, wrong_page_fd(snap, 0, 2, 202));
 		EXPECT_EQ(-1, wrong_page_fd(snap, 2, 2, 100));
 		if (c)
-			unmap(c);
-		drop(snap);
+			munmap(c, 4 * PS);
+		close(snap);
 		EXPECT_EQ(pages, vmo_counter_becomes("pages", pages));
 		for (int i = 2; i < 4; i++)
 			ASSERT_EQ(0, put_page(fd, p, i, 300 + i));
@@ -484,35 +344,35 @@ TEST_F(vmo, k10_copies_only_what_is_shared)
 		EXPECT_EQ(-1, wrong_page_fd(fd, 2, 2, 300));
 		EXPECT_EQ(-1, wrong_page_fd(fd, 4, 1, 100));
 		if (p)
-			unmap(p);
-		drop(fd);
+			munmap(p, 8 * PS);
+		close(fd);
 	}
 }
 
 /* A slice or a reference is a reason to keep the source, but not the clone. */
 TEST_F(vmo, k13_closing_with_slices_and_references)
 {
-	int fd = filled(self->dev, 8, 0, 100), snap = clone_of(fd, 2, 4, 0);
-	int slice = slice_of(snap, 1, 2), ref = reference_of(fd, 0);
+	int fd = vmo_filled(self->dev, 8, 0, 100), snap = clone_of(fd, 2, 4, 0);
+	int slice = slice_of(snap, 1, 2), ref = vmo_reference(fd, 0);
 	long pages = vmo_counter("pages");
 
 	ASSERT_LE(0, ref);
 	ASSERT_EQ(0, write_page(snap, 0, 200));
 	ASSERT_EQ(0, write_page(slice, 0, 201));
-	drop(fd);
+	close(fd);
 	EXPECT_EQ(-1, wrong_page_fd(ref, 0, 8, 100));
 	if (pages >= 0)
 		EXPECT_EQ(pages + 2, vmo_counter("pages"));
-	drop(snap);
+	close(snap);
 	EXPECT_EQ(-1, wrong_page_fd(slice, 0, 1, 201));
 	EXPECT_EQ(-1, wrong_page_fd(slice, 1, 1, 103));
 	EXPECT_EQ(-1, wrong_page_fd(ref, 0, 8, 100));
-	drop(ref);
+	close(ref);
 	EXPECT_EQ(-1, wrong_page_fd(slice, 0, 1, 201));
 	EXPECT_EQ(-1, wrong_page_fd(slice, 1, 1, 103));
 	ASSERT_EQ(0, write_page(slice, 1, 202));
 	EXPECT_EQ(-1, wrong_page_fd(slice, 0, 2, 201));
-	drop(slice);
+	close(slice);
 	if (pages >= 0)
 		EXPECT_EQ(pages - 8, vmo_counter_becomes("pages", pages - 8));
 }
@@ -522,11 +382,11 @@ TEST_F(vmo, k13_closing_with_slices_and_references)
 /* Not even root, not by name, mode or truncation, not from what is made of it. */
 TEST_F(vmo, r2_no_write_is_for_good)
 {
-	int fd = filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), kids[4];
+	int fd = vmo_filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), kids[4];
 
-	kids[0] = reference_of(fd, VMO_REFERENCE_NO_WRITE);
+	kids[0] = vmo_reference(fd, VMO_REFERENCE_NO_WRITE);
 	kids[1] = clone_of(fd, 0, 4, VMO_CLONE_NO_WRITE);
-	kids[2] = reference_of(kids[0], 0);
+	kids[2] = vmo_reference(kids[0], 0);
 	kids[3] = child_of(kids[1], VMO_SLICE, 0, 4 * PS, 0);
 	ASSERT_EQ(0, getuid());
 	for (int i = 0; i < 4; i++) {
@@ -548,7 +408,7 @@ TEST_F(vmo, r2_no_write_is_for_good)
 		EXPECT_ERRNO(EBADF, pwrite(kids[i], "x", 1, 0));
 		EXPECT_ERRNO(EBADF, fallocate(kids[i], PUNCH, 0, PS));
 		EXPECT_ERRNO(i % 2 ? EOPNOTSUPP : EACCES,
-			     reference_of(kids[i], VMO_REFERENCE_RESIZABLE));
+			     vmo_reference(kids[i], VMO_REFERENCE_RESIZABLE));
 		EXPECT_EQ(NULL, vmo_map(kids[i], 1, RW));
 		EXPECT_EQ(EACCES, errno);
 		EXPECT_EQ(NULL, vmo_map(kids[i], 1, PROT_WRITE));
@@ -574,19 +434,19 @@ TEST_F(vmo, r2_no_write_is_for_good)
 TEST_F(vmo, r2_exec)
 {
 	static const unsigned char code[] = { 0xb8, 42, 0, 0, 0, 0xc3 };	/* return 42; */
-	int fd = create(self->dev, 4 * PS, VMO_CREATE_EXEC, ""), plain;
+	int fd = vmo_new_flags(self->dev, 4 * PS, VMO_CREATE_EXEC), plain;
 	char *private;
 	struct {
 		int fd;
 		bool exec;
 	} made[8];
 
-	plain = create(self->dev, PS, 0, "");
+	plain = vmo_new_flags(self->dev, PS, 0);
 	ASSERT_EQ((ssize_t)sizeof(code), pwrite(fd, code, sizeof(code), 0));
 	made[0].fd = fd;
 	made[1].fd = clone_of(fd, 0, 4, VMO_CLONE_NO_WRITE);
 	made[2].fd = slice_of(fd, 0, 2);
-	made[3].fd = reference_of(fd, VMO_REFERENCE_NO_WRITE);
+	made[3].fd = vmo_reference(fd, VMO_REFERENCE_NO_WRITE);
 	made[4].fd = clone_of(fd, 0, 4, 0);
 	made[5].fd = clone_of(fd, 0, 4, VMO_CLONE_RESIZABLE);
 	made[6].fd = clone_of(made[4].fd, 0, 4, VMO_CLONE_NO_WRITE);	/* lost is lost */
@@ -620,7 +480,7 @@ TEST_F(vmo, r2_exec)
 
 TEST_F(vmo, l1_slices_of_nothing)
 {
-	int fd = filled(self->dev, 4, 0, 1), empty = create(self->dev, 0, 0, ""), kids[4];
+	int fd = vmo_filled(self->dev, 4, 0, 1), empty = vmo_new_flags(self->dev, 0, 0), kids[4];
 	char c = 'x';
 
 	kids[0] = slice_of(fd, 0, 0);
@@ -628,7 +488,7 @@ TEST_F(vmo, l1_slices_of_nothing)
 	kids[2] = slice_of(fd, 2, 0);
 	kids[3] = slice_of(empty, 0, 0);
 	for (int i = 0; i < 4; i++) {
-		char *p = map(kids[i], 1);
+		char *p = vmo_map(kids[i], 1, RW);
 
 		ASSERT_NE(NULL, p);
 		EXPECT_EQ(0, info_of(kids[i]).size);
@@ -654,7 +514,7 @@ TEST_F(vmo, l1_slices_of_nothing)
 
 TEST_F(vmo, l2_strict_commit_and_punch_through_slices)
 {
-	int fd = filled(self->dev, 16, 0, 100), slice = slice_of(fd, 4, 8);
+	int fd = vmo_filled(self->dev, 16, 0, 100), slice = slice_of(fd, 4, 8);
 	int nested = slice_of(slice, 2, 4);	/* pages 6 to 9 */
 	char *page = malloc(PS);
 
@@ -690,7 +550,7 @@ TEST_F(vmo, l2_strict_commit_and_punch_through_slices)
 
 TEST_F(vmo, l2_l5_the_file_form_ends_with_the_slice)
 {
-	int fd = create(self->dev, 8 * PS - 100, 0, ""), slice, part, app;
+	int fd = vmo_new_flags(self->dev, 8 * PS - 100, 0), slice, part, app;
 	char *buf = calloc(4, PS);
 
 	memset(buf, 'a', 4 * PS);
@@ -712,7 +572,7 @@ TEST_F(vmo, l2_l5_the_file_form_ends_with_the_slice)
 	EXPECT_EQ(PS + 25, st_size(part));
 	EXPECT_EQ(5, pread(slice, buf, 5, PS + 20));
 	EXPECT_EQ(0, memcmp(buf, "hello", 5));
-	app = reopen(part, O_RDWR | O_APPEND);
+	app = vmo_reopen(part, O_RDWR | O_APPEND);
 	EXPECT_EQ(5, write(app, "world", 5));
 	EXPECT_EQ(5, pread(fd, buf, 5, 3 * PS + 25));
 	EXPECT_EQ(0, memcmp(buf, "world", 5));
@@ -720,7 +580,7 @@ TEST_F(vmo, l2_l5_the_file_form_ends_with_the_slice)
 	EXPECT_EQ(3 * PS, st_size(slice));
 	EXPECT_EQ(8 * PS - 100, st_size(fd));
 	EXPECT_ERRNO(EPERM, ftruncate(slice, PS));
-	EXPECT_ERRNO(EPERM, set_size(slice, PS));
+	EXPECT_ERRNO(EPERM, vmo_set_size(slice, PS));
 	EXPECT_ERRNO(ENOSPC, fallocate(slice, 0, 2 * PS, 2 * PS));
 	EXPECT_EQ(-1, wrong_page_fd(fd, 5, 1, 2));
 	/* The object's content size may end before the slice's. */
@@ -733,28 +593,29 @@ TEST_F(vmo, l2_l5_the_file_form_ends_with_the_slice)
 
 TEST_F(vmo, l3_nested_slices_keep_the_memory)
 {
-	int fd = filled(self->dev, 12, 0, 100), a = slice_of(fd, 2, 8), b = slice_of(a, 2, 5), c;
+	int fd = vmo_filled(self->dev, 12, 0, 100);
+	int a = slice_of(fd, 2, 8), b = slice_of(a, 2, 5), c;
 	long pages = vmo_counter("pages");
 	char *p;
 
 	c = slice_of(b, 1, 3);		/* pages 5 to 7 */
 	EXPECT_EQ(info_of(b).id, info_of(c).parent_id);
-	drop(fd);
-	drop(b);
+	close(fd);
+	close(b);
 	EXPECT_EQ(info_of(a).id, info_of(c).parent_id);
 	EXPECT_EQ(-1, wrong_page_fd(c, 0, 3, 105));
-	p = map(c, 3);
+	p = vmo_map(c, 3, RW);
 	ASSERT_NE(NULL, p);
 	fill_page(p + PS, 200);
 	EXPECT_EQ(-1, wrong_page_fd(a, 4, 1, 196));
-	drop(a);
-	drop(c);
+	close(a);
+	close(c);
 	/* The last mapping of a slice of a slice. */
 	EXPECT_TRUE(page_is(p, 105));
 	EXPECT_TRUE(page_is(p + PS, 200));
 	EXPECT_TRUE(page_is(p + 2 * PS, 107));
 	EXPECT_EQ(pages, vmo_counter("pages"));
-	unmap(p);
+	munmap(p, 3 * PS);
 	if (pages >= 0)
 		EXPECT_EQ(pages - 12, vmo_counter_becomes("pages", pages - 12));
 }
@@ -763,11 +624,11 @@ TEST_F(vmo, l3_nested_slices_keep_the_memory)
 
 TEST_F(vmo, f1_order_of_errors)
 {
-	int fixed = filled(self->dev, 4, 0, 1), slice = slice_of(fixed, 0, 2);
-	int resizable = filled(self->dev, 4, VMO_CREATE_RESIZABLE, 1), plain;
+	int fixed = vmo_filled(self->dev, 4, 0, 1), slice = slice_of(fixed, 0, 2);
+	int resizable = vmo_filled(self->dev, 4, VMO_CREATE_RESIZABLE, 1), plain;
 	int from[] = { fixed, slice, resizable }, fds;
 
-	plain = reference_of(resizable, 0);
+	plain = vmo_reference(resizable, 0);
 	fds = count_fds();
 	for (int i = 0; i < 3; i++) {
 		for (uint32_t flags = 0; flags <= VMO_REFERENCE_RESIZABLE;
@@ -780,18 +641,18 @@ TEST_F(vmo, f1_order_of_errors)
 		}
 	}
 	EXPECT_ERRNO(EINVAL, child_of(plain, VMO_REFERENCE, 0, PS, VMO_REFERENCE_RESIZABLE));
-	EXPECT_ERRNO(EOPNOTSUPP, reference_of(fixed, VMO_REFERENCE_RESIZABLE));
-	EXPECT_ERRNO(EOPNOTSUPP, reference_of(slice, VMO_REFERENCE_RESIZABLE));
-	EXPECT_ERRNO(EACCES, reference_of(plain, VMO_REFERENCE_RESIZABLE));
+	EXPECT_ERRNO(EOPNOTSUPP, vmo_reference(fixed, VMO_REFERENCE_RESIZABLE));
+	EXPECT_ERRNO(EOPNOTSUPP, vmo_reference(slice, VMO_REFERENCE_RESIZABLE));
+	EXPECT_ERRNO(EACCES, vmo_reference(plain, VMO_REFERENCE_RESIZABLE));
 	EXPECT_EQ(fds, count_fds());
 	EXPECT_EQ(0, info_of(plain).children);
 }
 
 TEST_F(vmo, f2_f3_one_memory_one_size)
 {
-	int fd = filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100);
-	int ref = reference_of(fd, VMO_REFERENCE_RESIZABLE), second = reference_of(ref, 0), app;
-	char *p = map(fd, 8), *r = map(ref, 8), *s = map(second, 8);
+	int fd = vmo_filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100);
+	int ref = vmo_reference(fd, VMO_REFERENCE_RESIZABLE), second = vmo_reference(ref, 0), app;
+	char *p = vmo_map(fd, 8, RW), *r = vmo_map(ref, 8, RW), *s = vmo_map(second, 8, RW);
 
 	ASSERT_NE(NULL, p);
 	ASSERT_NE(NULL, r);
@@ -802,7 +663,7 @@ TEST_F(vmo, f2_f3_one_memory_one_size)
 	EXPECT_EQ(-1, wrong_page(r, 0, 4, 100));
 	EXPECT_EQ(-1, wrong_page(p, 0, 4, 100));
 	/* Cut through one, all mappings end there. */
-	EXPECT_EQ(0, set_size(ref, 2 * PS + 10));
+	EXPECT_EQ(0, vmo_set_size(ref, 2 * PS + 10));
 	EXPECT_EQ(2 * PS + 10, st_size(fd));
 	EXPECT_EQ(2 * PS + 10, info_of(second).content_size);
 	EXPECT_EQ(3 * PS, info_of(second).size);
@@ -820,9 +681,9 @@ TEST_F(vmo, f2_f3_one_memory_one_size)
 	EXPECT_EQ(-1, wrong_page(s, 4, 2, 0));
 	EXPECT_EQ(SIGBUS, touch(s + 6 * PS, false));
 	/* A write through one moves the end for an append through another. */
-	EXPECT_EQ(0, set_size(fd, PS));
+	EXPECT_EQ(0, vmo_set_size(fd, PS));
 	EXPECT_EQ(3, pwrite(ref, "abc", 3, PS + 5));
-	app = reopen(ref, O_WRONLY | O_APPEND);
+	app = vmo_reopen(ref, O_WRONLY | O_APPEND);
 	EXPECT_EQ(3, write(app, "def", 3));
 	EXPECT_EQ(PS + 11, st_size(fd));
 	EXPECT_EQ(PS + 11, st_size(second));
@@ -833,18 +694,18 @@ TEST_F(vmo, f2_f3_one_memory_one_size)
 
 TEST_F(vmo, f4_owner_closed_first)
 {
-	int fd = filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), ref[4], snap;
+	int fd = vmo_filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), ref[4], snap;
 	char *p, *m[4];
 
-	p = map(fd, 4);
+	p = vmo_map(fd, 4, RW);
 	ASSERT_NE(NULL, p);
 	for (int i = 0; i < 4; i++) {
-		ref[i] = reference_of(fd, i ? VMO_REFERENCE_RESIZABLE : 0);
-		m[i] = map(ref[i], 8);
+		ref[i] = vmo_reference(fd, i ? VMO_REFERENCE_RESIZABLE : 0);
+		m[i] = vmo_map(ref[i], 8, RW);
 		ASSERT_NE(NULL, m[i]);
 	}
-	drop(fd);
-	unmap(p);
+	close(fd);
+	munmap(p, 4 * PS);
 	for (int i = 0; i < 4; i++) {
 		EXPECT_EQ(0, info_of(ref[i]).children);
 		EXPECT_EQ(POLLPRI, poll_now(ref[i]));
@@ -860,7 +721,7 @@ TEST_F(vmo, f4_owner_closed_first)
 	for (int gone = 0; gone < 3; gone++) {
 		uint64_t size = (5 + gone) * PS - 7;
 
-		EXPECT_EQ(0, set_size(ref[3], size));
+		EXPECT_EQ(0, vmo_set_size(ref[3], size));
 		for (int i = gone; i < 4; i++) {
 			EXPECT_EQ(size, st_size(ref[i]));
 			fill_page(m[i] + 3 * PS, 200 + i);
@@ -870,8 +731,8 @@ TEST_F(vmo, f4_owner_closed_first)
 		EXPECT_EQ(0, vmo_op(ref[gone], VMO_OP_DECOMMIT, 3 * PS, PS));
 		for (int i = gone; i < 4; i++)
 			EXPECT_TRUE(page_is(m[i] + 3 * PS, 0));
-		unmap(m[gone]);
-		drop(ref[gone]);
+		munmap(m[gone], 8 * PS);
+		close(ref[gone]);
 	}
 	EXPECT_EQ(0, info_of(ref[3]).parent_id);
 	EXPECT_EQ(0, info_of(ref[3]).children);
@@ -882,8 +743,8 @@ TEST_F(vmo, f4_owner_closed_first)
 /* A reference of a slice is bounded as the slice is, and so is what is made of it. */
 TEST_F(vmo, f6_l2_references_of_slices)
 {
-	int fd = filled(self->dev, 8, 0, 100), slice = slice_of(fd, 2, 4);
-	int of_slice = reference_of(slice, 0), inner, snap;
+	int fd = vmo_filled(self->dev, 8, 0, 100), slice = slice_of(fd, 2, 4);
+	int of_slice = vmo_reference(slice, 0), inner, snap;
 	char *p;
 
 	EXPECT_EQ(4 * PS, info_of(of_slice).size);
@@ -893,7 +754,7 @@ TEST_F(vmo, f6_l2_references_of_slices)
 	EXPECT_ERRNO(ENOSPC, pwrite(of_slice, "x", 1, 4 * PS));
 	EXPECT_ERRNO(ERANGE, vmo_op(of_slice, VMO_OP_ZERO, 3 * PS, PS + 1));
 	EXPECT_EQ(info_of(slice).id, info_of(of_slice).parent_id);
-	p = map(of_slice, 6);
+	p = vmo_map(of_slice, 6, RW);
 	ASSERT_NE(NULL, p);
 	EXPECT_EQ(-1, wrong_page(p, 0, 4, 102));
 	EXPECT_EQ(SIGBUS, touch(p + 4 * PS, false));
@@ -914,10 +775,11 @@ TEST_F(vmo, f6_l2_references_of_slices)
 
 TEST_F(vmo, mp1_slices_end_in_mappings)
 {
-	int fd = filled(self->dev, 32, 0, 100), slice = slice_of(fd, 5, 3);
+	int fd = vmo_filled(self->dev, 32, 0, 100), slice = slice_of(fd, 5, 3);
 	int nested = slice_of(slice, 1, 1), snap = clone_of(slice, 1, 6, 0);
-	char *s = map(slice, 16), *n = map_at(nested, 0, 4, RO), *c = map(snap, 8);
-	char *last = map_at(slice, 2, 4, RW), *past = map_at(slice, 3, 2, RW);
+	char *s = vmo_map(slice, 16, RW), *n = vmo_map(nested, 4, RO), *c = vmo_map(snap, 8, RW);
+	char *last = vmo_map_at(slice, 2 * PS, 4, RW, MAP_SHARED);
+	char *past = vmo_map_at(slice, 3 * PS, 2, RW, MAP_SHARED);
 	char *private = vmo_map_at(slice, 0, 8, RW, MAP_PRIVATE);
 
 	ASSERT_NE(NULL, s);
@@ -963,15 +825,15 @@ static int resident(char *p, size_t pages)
 
 TEST_F(vmo, mp2_mp3_read_faults)
 {
-	int fd = create(self->dev, 64 * PS, 0, ""), slice, ref = reference_of(fd, 0);
+	int fd = vmo_new_flags(self->dev, 64 * PS, 0), slice, ref = vmo_reference(fd, 0);
 	long pages;
 	char *s, *r;
 
 	for (int i = 0; i < 32; i++)
 		ASSERT_EQ(0, write_page(fd, i, 100 + i));
 	slice = slice_of(fd, 1, 6);
-	s = map_at(slice, 0, 32, RW);
-	r = map_at(ref, 0, 64, RW);
+	s = vmo_map(slice, 32, RW);
+	r = vmo_map(ref, 64, RW);
 	ASSERT_NE(NULL, s);
 	ASSERT_NE(NULL, r);
 	pages = vmo_counter("pages");
@@ -990,7 +852,7 @@ TEST_F(vmo, mp2_mp3_read_faults)
 	EXPECT_EQ(pages, vmo_counter("pages"));
 	EXPECT_EQ(0, resident(s + 6 * PS, 26));
 	slice = slice_of(fd, 30, 10);
-	s = map(slice, 10);
+	s = vmo_map(slice, 10, RW);
 	ASSERT_NE(NULL, s);
 	EXPECT_EQ(-1, wrong_page(s, 2, 8, 0));
 	ASSERT_EQ(0, write_page(fd, 34, 200));
@@ -1030,16 +892,17 @@ TEST_F(vmo, mp4_mp5_through_one_object_for_all_mappings)
 	enum { OBJECT, REF, SLICE, NESTED, REF_OF_SLICE, OBJECTS };
 	static const int base[OBJECTS] = { 0, 0, 2, 4, 2 };
 	int fd[OBJECTS], snap;
-	char *p[OBJECTS], *ro[OBJECTS], *c;	/* ro: they can never be written */
+	char *p[OBJECTS], *ro[OBJECTS], *c;	/* ro: they can never write the object */
 
-	fd[OBJECT] = filled(self->dev, 12, 0, 100);
-	fd[REF] = reference_of(fd[OBJECT], 0);
+	fd[OBJECT] = vmo_filled(self->dev, 12, 0, 100);
+	fd[REF] = vmo_reference(fd[OBJECT], 0);
 	fd[SLICE] = slice_of(fd[OBJECT], 2, 8);
 	fd[NESTED] = slice_of(fd[SLICE], 2, 4);
-	fd[REF_OF_SLICE] = reference_of(fd[SLICE], 0);
+	fd[REF_OF_SLICE] = vmo_reference(fd[SLICE], 0);
 	for (int i = 0; i < OBJECTS; i++) {
-		p[i] = map(fd[i], 12 - base[i]);
-		ro[i] = map_at(reopen(fd[i], O_RDONLY), 0, 12 - base[i], RO);
+		p[i] = vmo_map(fd[i], 12 - base[i], RW);
+		ro[i] = vmo_map_at(vmo_reopen(fd[i], O_RDONLY), 0, 12 - base[i], RO,
+				   i == REF ? MAP_PRIVATE : MAP_SHARED);
 		ASSERT_NE(NULL, p[i]);
 		ASSERT_NE(NULL, ro[i]);
 	}
@@ -1071,7 +934,7 @@ TEST_F(vmo, mp4_mp5_through_one_object_for_all_mappings)
 	}
 	/* A page that is copied moves in all mappings of the side that writes. */
 	snap = clone_of(fd[NESTED], 0, 4, 0);
-	c = map(snap, 4);
+	c = vmo_map(snap, 4, RW);
 	ASSERT_NE(NULL, c);
 	EXPECT_TRUE(page_is(c + 2 * PS, 106));
 	for (int i = 0; i < OBJECTS; i++) {
@@ -1116,7 +979,7 @@ static void *sizer_thread(void *arg)
 				bad = ftruncate(sizer->fd, at);
 				break;
 			case 1:
-				bad = set_size(sizer->fd, at);
+				bad = vmo_set_size(sizer->fd, at);
 				break;
 			case 2:
 				bad = pwrite(sizer->fd, buf, sizeof(buf), at) != sizeof(buf);
@@ -1133,13 +996,13 @@ static void *sizer_thread(void *arg)
 
 TEST_F(vmo, f2_s2_sizes_stay_equal)
 {
-	int fd = create(self->dev, 0, VMO_CREATE_RESIZABLE, ""), third = reference_of(fd, 0);
+	int fd = vmo_new_flags(self->dev, 0, VMO_CREATE_RESIZABLE), third = vmo_reference(fd, 0);
 	struct sizer sizer[2] = { };
 	pthread_t thread[2];
 	uint64_t go = 0;
 
 	for (int i = 0; i < 2; i++) {
-		sizer[i].fd = reference_of(fd, VMO_REFERENCE_RESIZABLE);
+		sizer[i].fd = vmo_reference(fd, VMO_REFERENCE_RESIZABLE);
 		sizer[i].seed = 77 + i;
 		sizer[i].go = &go;
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, sizer_thread, &sizer[i]));
@@ -1158,10 +1021,10 @@ TEST_F(vmo, f2_s2_sizes_stay_equal)
 		EXPECT_EQ(info_of(third).size, info_of(fd).size);
 		/* A new one starts with what all have. */
 		if (round % 8 == 0) {
-			int new = reference_of(third, 0);
+			int new = vmo_reference(third, 0);
 
 			EXPECT_EQ(size, st_size(new));
-			drop(new);
+			close(new);
 		}
 	}
 	for (int i = 0; i < 2; i++) {

@@ -1,113 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sizes and ranges: resize, content sizes, zero, commit and decommit, huge objects. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
-#include "kselftest_harness.h"
 
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define SNAP		VMO_CLONE_SNAPSHOT
 
-/* What the fixture closes and unmaps. The harness runs each test in a process. */
-static int owned_fd[128];
-static struct {
-	char *p;
-	size_t size;
-} owned_map[64];
-
-static int own(int fd)
-{
-	for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(owned_fd); i++) {
-		if (owned_fd[i])
-			continue;
-		owned_fd[i] = fd;
-		break;
-	}
-	return fd;
-}
-
-static void drop(int fd)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(owned_fd); i++)
-		if (owned_fd[i] == fd)
-			owned_fd[i] = 0;
-	close(fd);
-}
-
-static char *map_at(int fd, uint64_t first, size_t pages, int prot)
-{
-	char *p = vmo_map_at(fd, first * PS, pages, prot, MAP_SHARED);
-
-	for (size_t i = 0; p && i < ARRAY_SIZE(owned_map); i++) {
-		if (owned_map[i].p)
-			continue;
-		owned_map[i].p = p;
-		owned_map[i].size = pages * PS;
-		break;
-	}
-	return p;
-}
-
-static char *map(int fd, size_t pages)
-{
-	return map_at(fd, 0, pages, RW);
-}
-
-static const char * const counters[] = { "objects", "contents", "pages", "nodes", "pins" };
-
-FIXTURE(vmo) {
-	int dev;
-	long before[ARRAY_SIZE(counters)];
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
-		self->before[i] = vmo_counter(counters[i]);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(owned_map); i++)
-		if (owned_map[i].p)
-			munmap(owned_map[i].p, owned_map[i].size);
-	for (size_t i = 0; i < ARRAY_SIZE(owned_fd); i++)
-		if (owned_fd[i])
-			close(owned_fd[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
-		EXPECT_EQ(self->before[i], vmo_counter_becomes(counters[i], self->before[i]))
-			TH_LOG("%s", counters[i]);
-	}
-	close(self->dev);
-}
-
 /* ---- the interface ------------------------------------------------------ */
-
-static int create(int dev, uint64_t size, uint32_t flags, const char *name)
-{
-	struct vmo_create arg = { .size = size, .flags = flags, .fd = -1 };
-
-	snprintf(arg.name, sizeof(arg.name), "%s", name);
-	return ioctl(dev, VMO_CREATE, &arg) ? -1 : own(arg.fd);
-}
-
-/* Page i has the seed base + i. */
-static int filled(int dev, uint64_t pages, uint32_t flags, uint64_t base)
-{
-	int fd = create(dev, pages * PS, flags, "");
-
-	for (uint64_t i = 0; i < pages; i++)
-		if (write_page(fd, i, base + i))
-			return -1;
-	return fd;
-}
 
 /* Clones, slices and references have one layout. Bytes. */
 static int child_of(int fd, unsigned int num, uint64_t offset, uint64_t size, uint32_t flags)
 {
 	struct vmo_clone arg = { .offset = offset, .size = size, .flags = flags, .fd = -1 };
 
-	return ioctl(fd, num, &arg) ? -1 : own(arg.fd);
+	return ioctl(fd, num, &arg) ? -1 : arg.fd;
 }
 
 static int slice_of(int fd, uint64_t first, uint64_t pages)
@@ -115,56 +21,19 @@ static int slice_of(int fd, uint64_t first, uint64_t pages)
 	return child_of(fd, VMO_SLICE, first * PS, pages * PS, 0);
 }
 
-static int reference_of(int fd, uint32_t flags)
-{
-	return child_of(fd, VMO_REFERENCE, 0, 0, flags);
-}
-
 static int clone_of(int fd, uint64_t first, uint64_t pages, uint32_t flags)
 {
 	return child_of(fd, VMO_CLONE, first * PS, pages * PS, SNAP | flags);
 }
 
-static int set_size(int fd, uint64_t size)
-{
-	struct vmo_resize arg = { .size = size };
-
-	return ioctl(fd, VMO_RESIZE, &arg);
-}
-
 static int pin(int fd, uint64_t first, uint64_t pages, uint32_t flags)
 {
-	struct vmo_pin arg = {
-		.offset = first * PS, .length = pages * PS, .flags = flags, .fd = -1,
-	};
-
-	return ioctl(fd, VMO_PIN, &arg) ? -1 : own(arg.fd);
-}
-
-static struct vmo_info info_of(int fd)
-{
-	struct vmo_info info;
-
-	if (vmo_stat(fd, &info))
-		memset(&info, 0xee, sizeof(info));
-	return info;
-}
-
-static uint64_t st_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1ULL : (uint64_t)st.st_size;
+	return vmo_pin_flags(fd, first * PS, pages * PS, flags);
 }
 
 static long held(void)
 {
 	return vmo_counter("pages");
-}
-
-static uint64_t committed(int fd)
-{
-	return info_of(fd).committed_bytes / PS;
 }
 
 /* ---- creation ----------------------------------------------------------- */
@@ -204,7 +73,7 @@ static void *peeper_thread(void *arg)
 
 TEST_F(vmo, c7_nobody_sees_half_an_object)
 {
-	int fd = create(self->dev, 2 * PS + 5, 0, "half");
+	int fd = vmo_new_named(self->dev, 2 * PS + 5, "half");
 	struct peeper peeper = { .number = 400 };
 	double end = seconds() + 1.5;
 	pthread_t thread;
@@ -241,41 +110,41 @@ TEST_F(vmo, c7_nobody_sees_half_an_object)
 
 TEST_F(vmo, m5_huge_costs_nothing)
 {
-	int fd = create(self->dev, PS, VMO_CREATE_RESIZABLE, ""), huge, snap;
+	int fd = vmo_new_flags(self->dev, PS, VMO_CREATE_RESIZABLE), huge, snap;
 	long pages = held(), nodes = vmo_counter("nodes");
 	double start = seconds();
 	uint64_t word = 0;
 	char *p;
 
-	EXPECT_EQ(0, set_size(fd, MAX_SIZE));
+	EXPECT_EQ(0, vmo_set_size(fd, MAX_SIZE));
 	EXPECT_EQ(MAX_SIZE, info_of(fd).size);
 	EXPECT_EQ(MAX_SIZE, st_size(fd));
-	EXPECT_ERRNO(ERANGE, set_size(fd, MAX_SIZE + 1));
-	EXPECT_ERRNO(ERANGE, set_size(fd, -1ULL));
+	EXPECT_ERRNO(ERANGE, vmo_set_size(fd, MAX_SIZE + 1));
+	EXPECT_ERRNO(ERANGE, vmo_set_size(fd, -1ULL));
 	EXPECT_ERRNO(EFBIG, ftruncate(fd, MAX_SIZE + 1));
 	EXPECT_EQ(MAX_SIZE, info_of(fd).size);
-	EXPECT_EQ(0, set_size(fd, 5));
+	EXPECT_EQ(0, vmo_set_size(fd, 5));
 	EXPECT_EQ(0, ftruncate(fd, MAX_SIZE - 5));
 	EXPECT_EQ(MAX_SIZE, info_of(fd).size);
 	EXPECT_EQ(MAX_SIZE - 5, st_size(fd));
-	huge = create(self->dev, MAX_SIZE, VMO_CREATE_RESIZABLE, "");
+	huge = vmo_new_flags(self->dev, MAX_SIZE, VMO_CREATE_RESIZABLE);
 	EXPECT_LE(0, huge);
-	EXPECT_EQ(-1, create(self->dev, MAX_SIZE + 1, VMO_CREATE_RESIZABLE, ""));
+	EXPECT_EQ(-1, vmo_new_flags(self->dev, MAX_SIZE + 1, VMO_CREATE_RESIZABLE));
 	snap = clone_of(huge, 0, MAX_SIZE / PS, VMO_CLONE_RESIZABLE);
 	EXPECT_EQ(MAX_SIZE, info_of(snap).size);
-	EXPECT_EQ(MAX_SIZE, info_of(reference_of(huge, 0)).size);
+	EXPECT_EQ(MAX_SIZE, info_of(vmo_reference(huge, 0)).size);
 	EXPECT_EQ(pages, held());
 	EXPECT_EQ(nodes, vmo_counter("nodes"));
-	EXPECT_EQ(0, committed(huge));
+	EXPECT_EQ(0, committed_pages(huge));
 	/* Its last bytes are memory like any other. */
 	EXPECT_EQ(8, pwrite(huge, "lastword", 8, MAX_SIZE - 8));
-	EXPECT_EQ(1, committed(huge));
+	EXPECT_EQ(1, committed_pages(huge));
 	EXPECT_EQ(8, pread(snap, &word, 8, MAX_SIZE - 8));
 	EXPECT_EQ(0, word);
-	p = map_at(huge, MAX_SIZE / PS - 1, 1, RW);
+	p = vmo_map_at(huge, MAX_SIZE - PS, 1, RW, MAP_SHARED);
 	ASSERT_NE(NULL, p);
 	EXPECT_EQ(0, memcmp(p + PS - 8, "lastword", 8));
-	EXPECT_EQ(0, set_size(huge, MAX_SIZE - PS));
+	EXPECT_EQ(0, vmo_set_size(huge, MAX_SIZE - PS));
 	EXPECT_EQ(SIGBUS, touch(p, false));
 	EXPECT_EQ(pages, held());
 	EXPECT_GT(start + QUICK, seconds());
@@ -286,7 +155,7 @@ TEST_F(vmo, m5_o3_t6_whole_huge_objects)
 	static const uint64_t where[] = {
 		0, 1ULL << 16, 1ULL << 21, 1ULL << 30, 1ULL << 40, 3ULL << 50, 1ULL << 62,
 	};
-	int fd = create(self->dev, MAX_SIZE, VMO_CREATE_RESIZABLE, ""), snap;
+	int fd = vmo_new_flags(self->dev, MAX_SIZE, VMO_CREATE_RESIZABLE), snap;
 	long pages = held(), nodes = vmo_counter("nodes");
 	double start;
 
@@ -294,7 +163,7 @@ TEST_F(vmo, m5_o3_t6_whole_huge_objects)
 		for (size_t i = 0; i < ARRAY_SIZE(where); i++)
 			ASSERT_EQ(1, pwrite(fd, "x", 1, where[i]));
 		ASSERT_EQ(1, pwrite(fd, "x", 1, MAX_SIZE - 1));
-		EXPECT_EQ(ARRAY_SIZE(where) + 1, committed(fd));
+		EXPECT_EQ(ARRAY_SIZE(where) + 1, committed_pages(fd));
 		start = seconds();
 		switch (round) {
 		case 0:
@@ -307,11 +176,11 @@ TEST_F(vmo, m5_o3_t6_whole_huge_objects)
 			EXPECT_EQ(0, fallocate(fd, PUNCH, 0, MAX_SIZE));
 			break;
 		default:
-			EXPECT_EQ(0, set_size(fd, 0));
-			EXPECT_EQ(0, set_size(fd, MAX_SIZE));
+			EXPECT_EQ(0, vmo_set_size(fd, 0));
+			EXPECT_EQ(0, vmo_set_size(fd, MAX_SIZE));
 		}
 		EXPECT_GT(start + QUICK, seconds()) TH_LOG("round %d", round);
-		EXPECT_EQ(0, committed(fd));
+		EXPECT_EQ(0, committed_pages(fd));
 		EXPECT_EQ(pages, held());
 		EXPECT_GE(nodes + 1, vmo_counter("nodes"));	/* at most a root is left */
 		EXPECT_ERRNO(ENXIO, lseek(fd, 0, SEEK_DATA));
@@ -322,11 +191,11 @@ TEST_F(vmo, m5_o3_t6_whole_huge_objects)
 	snap = clone_of(fd, 0, MAX_SIZE / PS, 0);
 	start = seconds();
 	EXPECT_EQ(0, vmo_op(snap, VMO_OP_ZERO, 1, MAX_SIZE - 2));
-	EXPECT_EQ(1, committed(snap));
+	EXPECT_EQ(1, committed_pages(snap));
 	EXPECT_EQ(0, vmo_op(snap, VMO_OP_ZERO, 0, MAX_SIZE));
 	EXPECT_GT(start + QUICK, seconds());
-	EXPECT_EQ(0, committed(snap));
-	EXPECT_EQ(ARRAY_SIZE(where), committed(fd));
+	EXPECT_EQ(0, committed_pages(snap));
+	EXPECT_EQ(ARRAY_SIZE(where), committed_pages(fd));
 	for (size_t i = 0; i < ARRAY_SIZE(where); i++) {
 		char c = 0;
 
@@ -342,18 +211,18 @@ TEST_F(vmo, m5_o3_t6_whole_huge_objects)
 /* A clone's end is counted from the first ancestor, whoever moves it. */
 TEST_F(vmo, s1_ends_that_wrap)
 {
-	int fd = filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), far;
+	int fd = vmo_filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), far;
 
 	far = child_of(fd, VMO_CLONE, 1ULL << 62, PS, SNAP | VMO_CLONE_RESIZABLE);
 	ASSERT_LE(0, far);
-	EXPECT_ERRNO(ERANGE, set_size(far, MAX_SIZE + 1));
-	EXPECT_ERRNO(EINVAL, set_size(far, MAX_SIZE));
-	EXPECT_ERRNO(EINVAL, set_size(far, 1ULL << 62));
+	EXPECT_ERRNO(ERANGE, vmo_set_size(far, MAX_SIZE + 1));
+	EXPECT_ERRNO(EINVAL, vmo_set_size(far, MAX_SIZE));
+	EXPECT_ERRNO(EINVAL, vmo_set_size(far, 1ULL << 62));
 	EXPECT_ERRNO(EFBIG, ftruncate(far, 1ULL << 62));
 	EXPECT_ERRNO(EFBIG, pwrite(far, "x", 1, (1ULL << 62) - PS));
 	EXPECT_EQ(PS, info_of(far).size);
 	EXPECT_EQ(PS, st_size(far));
-	EXPECT_EQ(0, set_size(far, (1ULL << 62) - PS));
+	EXPECT_EQ(0, vmo_set_size(far, (1ULL << 62) - PS));
 	EXPECT_EQ(1, pwrite(far, "x", 1, (1ULL << 62) - PS - 1));
 	EXPECT_EQ((1ULL << 62) - PS, st_size(far));
 	EXPECT_EQ(-1, wrong_page_fd(fd, 0, 4, 100));
@@ -361,18 +230,19 @@ TEST_F(vmo, s1_ends_that_wrap)
 
 TEST_F(vmo, s2_odd_sizes)
 {
-	int fd = filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), snap, ref = reference_of(fd, 0);
-	char *want = calloc(1, PS), *p = map(fd, 8), *r = map(ref, 8), *c;
+	int fd = vmo_filled(self->dev, 4, VMO_CREATE_RESIZABLE, 100), snap;
+	int ref = vmo_reference(fd, 0);
+	char *want = calloc(1, PS), *p = vmo_map(fd, 8, RW), *r = vmo_map(ref, 8, RW), *c;
 	long pages;
 
 	ASSERT_NE(NULL, p);
 	ASSERT_NE(NULL, r);
 	snap = clone_of(fd, 0, 4, 0);
-	c = map(snap, 4);
+	c = vmo_map(snap, 4, RW);
 	ASSERT_NE(NULL, c);
 	pages = held();
 	/* The page is shared, so its end is zeroed in a copy. */
-	EXPECT_EQ(0, set_size(fd, 2 * PS + 100));
+	EXPECT_EQ(0, vmo_set_size(fd, 2 * PS + 100));
 	EXPECT_EQ(3 * PS, info_of(fd).size);
 	EXPECT_EQ(2 * PS + 100, info_of(fd).content_size);
 	EXPECT_EQ(2 * PS + 100, st_size(ref));
@@ -389,7 +259,7 @@ TEST_F(vmo, s2_odd_sizes)
 	EXPECT_EQ('x', p[2 * PS + 200]);
 	EXPECT_EQ(2 * PS + 100, st_size(fd));
 	EXPECT_EQ(100, pread(fd, want, PS, 2 * PS));
-	EXPECT_EQ(0, set_size(fd, 2 * PS + 50));
+	EXPECT_EQ(0, vmo_set_size(fd, 2 * PS + 50));
 	EXPECT_EQ(0, p[2 * PS + 200]);
 	EXPECT_EQ(0, p[2 * PS + 50]);
 	EXPECT_EQ(-1, wrong_page(c, 0, 4, 100));
@@ -398,10 +268,10 @@ TEST_F(vmo, s2_odd_sizes)
 	EXPECT_EQ(6 * PS, info_of(fd).size);
 	EXPECT_EQ(5 * PS + 1, st_size(ref));
 	EXPECT_EQ(-1, wrong_page(p, 3, 3, 0));
-	EXPECT_EQ(3, committed(fd));
-	EXPECT_EQ(0, set_size(fd, 4 * PS + 1));
-	EXPECT_EQ(3, committed(fd));
-	EXPECT_EQ(0, set_size(fd, 1));
+	EXPECT_EQ(3, committed_pages(fd));
+	EXPECT_EQ(0, vmo_set_size(fd, 4 * PS + 1));
+	EXPECT_EQ(3, committed_pages(fd));
+	EXPECT_EQ(0, vmo_set_size(fd, 1));
 	fill_page(want, 100);
 	EXPECT_EQ(want[0], p[0]);
 	memset(want, 0, PS);
@@ -414,70 +284,70 @@ TEST_F(vmo, s2_odd_sizes)
 /* Pinned through another object than the one that shrinks; what is not refused goes on. */
 TEST_F(vmo, z1_n5_pins_at_the_end)
 {
-	int fd = filled(self->dev, 10, VMO_CREATE_RESIZABLE, 100), ref, pinned;
-	char *p = map(fd, 10);
+	int fd = vmo_filled(self->dev, 10, VMO_CREATE_RESIZABLE, 100), ref, pinned;
+	char *p = vmo_map(fd, 10, RW);
 
-	ref = reference_of(fd, 0);
+	ref = vmo_reference(fd, 0);
 	ASSERT_NE(NULL, p);
 	EXPECT_EQ(-1, wrong_page(p, 0, 10, 100));
 	pinned = pin(ref, 6, 1, VMO_PIN_READ);
 	ASSERT_LE(0, pinned);
-	EXPECT_ERRNO(EBADFD, set_size(fd, 6 * PS));
+	EXPECT_ERRNO(EBADFD, vmo_set_size(fd, 6 * PS));
 	EXPECT_ERRNO(EBADFD, ftruncate(fd, 2 * PS + 9));	/* page 2 keeps its end, too */
 	EXPECT_EQ(10 * PS, info_of(fd).size);
 	EXPECT_EQ(10 * PS, st_size(ref));
-	EXPECT_EQ(10, committed(fd));
+	EXPECT_EQ(10, committed_pages(fd));
 	EXPECT_EQ(-1, wrong_page(p, 0, 10, 100));
 	/* The page itself may become the last one, its end is zeroed in place. */
-	EXPECT_EQ(0, set_size(fd, 6 * PS + 10));
-	EXPECT_EQ(7, committed(fd));
+	EXPECT_EQ(0, vmo_set_size(fd, 6 * PS + 10));
+	EXPECT_EQ(7, committed_pages(fd));
 	EXPECT_EQ(0, p[6 * PS + 10]);
 	EXPECT_EQ(-1, wrong_page(p, 0, 6, 100));
-	EXPECT_EQ(0, set_size(fd, 20 * PS));
-	EXPECT_EQ(0, set_size(fd, 7 * PS));
-	drop(pinned);
-	EXPECT_EQ(0, set_size(fd, 5 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 20 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 7 * PS));
+	close(pinned);
+	EXPECT_EQ(0, vmo_set_size(fd, 5 * PS));
 	EXPECT_EQ(SIGBUS, touch(p + 5 * PS, false));
 	EXPECT_EQ(-1, wrong_page(p, 0, 5, 100));
 }
 
 TEST_F(vmo, z1_z2_mp5_shrink_frees_and_grow_is_zero)
 {
-	int fd = filled(self->dev, 100, VMO_CREATE_RESIZABLE, 100), ref = reference_of(fd, 0);
+	int fd = vmo_filled(self->dev, 100, VMO_CREATE_RESIZABLE, 100), ref = vmo_reference(fd, 0);
 	int before, grand;
 	long pages = held();
-	char *p = map(fd, 100), *r = map(ref, 100), *c;
+	char *p = vmo_map(fd, 100, RW), *r = vmo_map(ref, 100, RW), *c;
 
 	ASSERT_NE(NULL, p);
 	ASSERT_NE(NULL, r);
 	EXPECT_EQ(-1, wrong_page(p, 0, 100, 100));
 	EXPECT_EQ(-1, wrong_page(r, 0, 100, 100));
-	EXPECT_EQ(0, set_size(fd, 70 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 70 * PS));
 	if (pages >= 0)
 		EXPECT_EQ(pages - 30, vmo_counter_becomes("pages", pages - 30));
 	EXPECT_EQ(SIGBUS, touch(p + 70 * PS, false));
 	EXPECT_EQ(SIGBUS, touch(r + 99 * PS, true));
 	EXPECT_EQ(-2, wrong_page_fd(ref, 70, 1, 0));
-	EXPECT_EQ(0, set_size(fd, 100 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 100 * PS));
 	EXPECT_EQ(-1, wrong_page(p, 70, 30, 0));
 	EXPECT_EQ(-1, wrong_page(r, 0, 70, 100));
-	EXPECT_EQ(70, committed(fd));
+	EXPECT_EQ(70, committed_pages(fd));
 
 	/* Clones keep what they share; their mappings do not even notice. */
 	before = clone_of(fd, 10, 60, VMO_CLONE_RESIZABLE);
-	c = map(before, 80);
+	c = vmo_map(before, 80, RW);
 	ASSERT_NE(NULL, c);
 	EXPECT_EQ(-1, wrong_page(c, 0, 60, 110));
-	EXPECT_EQ(0, set_size(fd, 40 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 40 * PS));
 	EXPECT_EQ(-1, wrong_page(c, 0, 60, 110));
 	EXPECT_EQ(-1, wrong_page_fd(before, 0, 60, 110));
-	EXPECT_EQ(0, set_size(fd, 100 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 100 * PS));
 	EXPECT_EQ(-1, wrong_page(p, 40, 60, 0));
 	EXPECT_EQ(-1, wrong_page(c, 0, 60, 110));
 	/* A clone that shrinks loses its parent's pages for good. */
 	grand = clone_of(before, 0, 60, 0);
-	EXPECT_EQ(0, set_size(before, 20 * PS));
-	EXPECT_EQ(0, set_size(before, 80 * PS));
+	EXPECT_EQ(0, vmo_set_size(before, 20 * PS));
+	EXPECT_EQ(0, vmo_set_size(before, 80 * PS));
 	EXPECT_EQ(-1, wrong_page(c, 0, 20, 110));
 	EXPECT_EQ(-1, wrong_page(c, 20, 60, 0));
 	EXPECT_EQ(-1, wrong_page_fd(before, 20, 60, 0));
@@ -492,7 +362,7 @@ TEST_F(vmo, z1_z2_mp5_shrink_frees_and_grow_is_zero)
 /* What only the branch that shrinks could see is freed with it. */
 TEST_F(vmo, z1_k13_shrink_frees_what_nobody_else_sees)
 {
-	int fd = filled(self->dev, 20, VMO_CREATE_RESIZABLE, 100), snap, second;
+	int fd = vmo_filled(self->dev, 20, VMO_CREATE_RESIZABLE, 100), snap, second;
 	long pages = held();
 
 	if (pages < 0)
@@ -500,14 +370,14 @@ TEST_F(vmo, z1_k13_shrink_frees_what_nobody_else_sees)
 	snap = clone_of(fd, 0, 20, VMO_CLONE_RESIZABLE);
 	second = clone_of(fd, 0, 10, 0);
 	ASSERT_LE(0, second);
-	EXPECT_EQ(0, set_size(fd, 5 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 5 * PS));
 	EXPECT_EQ(pages, held());
 	EXPECT_EQ(10 * PS, info_of(snap).private_bytes);	/* 10 to 19 */
-	EXPECT_EQ(0, set_size(snap, 15 * PS));		/* 15 to 19 were its alone */
+	EXPECT_EQ(0, vmo_set_size(snap, 15 * PS));		/* 15 to 19 were its alone */
 	EXPECT_EQ(pages - 5, vmo_counter_becomes("pages", pages - 5));
-	EXPECT_EQ(0, set_size(snap, 5 * PS));		/* 5 to 9 are the second's, too */
+	EXPECT_EQ(0, vmo_set_size(snap, 5 * PS));		/* 5 to 9 are the second's, too */
 	EXPECT_EQ(pages - 10, vmo_counter_becomes("pages", pages - 10));
-	drop(second);
+	close(second);
 	EXPECT_EQ(pages - 15, vmo_counter_becomes("pages", pages - 15));
 	EXPECT_EQ(-1, wrong_page_fd(snap, 0, 5, 100));
 	EXPECT_EQ(-1, wrong_page_fd(fd, 0, 5, 100));
@@ -515,17 +385,17 @@ TEST_F(vmo, z1_k13_shrink_frees_what_nobody_else_sees)
 
 TEST_F(vmo, mp1_valid_after_growing)
 {
-	int fd = filled(self->dev, 10, VMO_CREATE_RESIZABLE, 100), ref, snap;
+	int fd = vmo_filled(self->dev, 10, VMO_CREATE_RESIZABLE, 100), ref, snap;
 	char *p, *r, *c, *late, *ro, *private;
 
-	ref = reference_of(fd, VMO_REFERENCE_RESIZABLE);
+	ref = vmo_reference(fd, VMO_REFERENCE_RESIZABLE);
 	snap = clone_of(fd, 4, 2, VMO_CLONE_RESIZABLE);
-	EXPECT_EQ(0, set_size(ref, 2 * PS));
-	p = map(fd, 32);
-	r = map(ref, 32);
-	c = map(snap, 8);
-	late = map_at(fd, 20, 4, RW);
-	ro = map_at(fd, 0, 8, RO);
+	EXPECT_EQ(0, vmo_set_size(ref, 2 * PS));
+	p = vmo_map(fd, 32, RW);
+	r = vmo_map(ref, 32, RW);
+	c = vmo_map(snap, 8, RW);
+	late = vmo_map_at(fd, 20 * PS, 4, RW, MAP_SHARED);
+	ro = vmo_map(fd, 8, RO);
 	ASSERT_NE(NULL, ro);
 	ASSERT_NE(NULL, late);
 	EXPECT_EQ(SIGBUS, touch(p + 2 * PS, false));
@@ -534,7 +404,7 @@ TEST_F(vmo, mp1_valid_after_growing)
 	EXPECT_EQ(SIGBUS, touch(c + 2 * PS, false));
 	EXPECT_EQ(SIGBUS, touch(ro + 5 * PS, false));
 	EXPECT_EQ(SIGSEGV, touch(ro + 5 * PS, true));
-	EXPECT_EQ(0, set_size(fd, 22 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 22 * PS));
 	EXPECT_EQ(-1, wrong_page(p, 0, 2, 100));
 	EXPECT_EQ(-1, wrong_page(p, 2, 20, 0));
 	fill_page(late + PS, 200);
@@ -544,7 +414,7 @@ TEST_F(vmo, mp1_valid_after_growing)
 	EXPECT_TRUE(page_is(ro + 5 * PS, 0));
 	EXPECT_EQ(SIGSEGV, touch(ro + 5 * PS, true));
 	/* Clones have an end of their own, also where the parent had pages. */
-	EXPECT_EQ(0, set_size(snap, 6 * PS));
+	EXPECT_EQ(0, vmo_set_size(snap, 6 * PS));
 	EXPECT_EQ(-1, wrong_page(c, 0, 2, 104));
 	EXPECT_EQ(-1, wrong_page(c, 2, 4, 0));
 	EXPECT_EQ(SIGBUS, touch(c + 6 * PS, true));
@@ -552,9 +422,9 @@ TEST_F(vmo, mp1_valid_after_growing)
 	EXPECT_EQ(-1, wrong_page_fd(snap, 5, 1, 295));
 	EXPECT_TRUE(page_is(p + 9 * PS, 0));
 	for (int i = 0; i < 20; i++) {
-		EXPECT_EQ(0, set_size(fd, (2 + i % 3) * PS));
+		EXPECT_EQ(0, vmo_set_size(fd, (2 + i % 3) * PS));
 		EXPECT_EQ(SIGBUS, touch(r + 4 * PS, i & 1));
-		EXPECT_EQ(0, set_size(ref, 8 * PS));
+		EXPECT_EQ(0, vmo_set_size(ref, 8 * PS));
 		EXPECT_EQ(-1, wrong_page(ro, 4, 4, 0)) TH_LOG("round %d", i);
 		fill_pages(r, 4, 4, 500);
 		EXPECT_EQ(-1, wrong_page(p, 4, 4, 500));
@@ -564,11 +434,11 @@ TEST_F(vmo, mp1_valid_after_growing)
 	private = vmo_map_at(fd, 0, 8, RW, MAP_PRIVATE);
 	ASSERT_NE(NULL, private);
 	fill_pages(private, 0, 8, 600);
-	EXPECT_EQ(0, set_size(ref, 4 * PS));
+	EXPECT_EQ(0, vmo_set_size(ref, 4 * PS));
 	EXPECT_EQ(-1, wrong_page(private, 0, 4, 600));
 	EXPECT_EQ(SIGBUS, touch(private + 4 * PS, false));
 	EXPECT_EQ(SIGBUS, touch(private + 7 * PS, true));
-	EXPECT_EQ(0, set_size(fd, 8 * PS));
+	EXPECT_EQ(0, vmo_set_size(fd, 8 * PS));
 	EXPECT_EQ(-1, wrong_page(private, 4, 4, 0));
 	EXPECT_EQ(-1, wrong_page(p, 0, 2, 100));
 	munmap(private, 8 * PS);
@@ -578,13 +448,13 @@ TEST_F(vmo, mp1_valid_after_growing)
 
 TEST_F(vmo, o2_holes_stay_holes)
 {
-	int fd = create(self->dev, 64 * PS, 0, ""), slice, snap, ref;
+	int fd = vmo_new_flags(self->dev, 64 * PS, 0), slice, snap, ref;
 	long pages;
 
 	ASSERT_EQ(0, write_page(fd, 40, 100));
 	snap = clone_of(fd, 0, 100, 0);
 	slice = slice_of(snap, 1, 60);
-	ref = reference_of(fd, 0);
+	ref = vmo_reference(fd, 0);
 	pages = held();
 	EXPECT_EQ(0, vmo_op(fd, VMO_OP_ZERO, 1, 2));
 	EXPECT_EQ(0, vmo_op(fd, VMO_OP_ZERO, 10, 30 * PS));
@@ -593,11 +463,11 @@ TEST_F(vmo, o2_holes_stay_holes)
 	EXPECT_EQ(0, vmo_op(slice, VMO_OP_ZERO, 1, 20 * PS));
 	EXPECT_EQ(0, vmo_op(snap, VMO_OP_ZERO, 70 * PS + 1, 9 * PS));
 	EXPECT_EQ(pages, held());
-	EXPECT_EQ(1, committed(fd));
+	EXPECT_EQ(1, committed_pages(fd));
 	EXPECT_EQ(0, info_of(fd).private_bytes);
 	/* Whole pages of zeroes are given up, an odd part of one is not looked at. */
 	EXPECT_EQ(0, vmo_op(slice, VMO_OP_ZERO, 39 * PS, PS));
-	EXPECT_EQ(0, committed(snap));
+	EXPECT_EQ(0, committed_pages(snap));
 	EXPECT_EQ(PS, info_of(fd).private_bytes);
 	EXPECT_EQ(pages, held());
 	EXPECT_EQ(-1, wrong_page_fd(fd, 40, 1, 60));
@@ -608,9 +478,10 @@ TEST_F(vmo, o2_holes_stay_holes)
 
 TEST_F(vmo, o2_part_of_a_shared_page)
 {
-	int fd = filled(self->dev, 4, 0, 100), snap = clone_of(fd, 0, 4, 0);
+	int fd = vmo_filled(self->dev, 4, 0, 100), snap = clone_of(fd, 0, 4, 0);
 	int slice = slice_of(fd, 1, 2);
-	char *want = malloc(PS), *p = map(fd, 4), *c = map(snap, 4), *s = map(slice, 2);
+	char *p = vmo_map(fd, 4, RW), *c = vmo_map(snap, 4, RW), *s = vmo_map(slice, 2, RW);
+	char *want = malloc(PS);
 	long pages = held();
 
 	ASSERT_NE(NULL, p);
@@ -642,9 +513,9 @@ TEST_F(vmo, o2_part_of_a_shared_page)
 
 TEST_F(vmo, o3_parents_never_show_through)
 {
-	int fd = filled(self->dev, 20, 0, 100), snap = clone_of(fd, 5, 10, VMO_CLONE_RESIZABLE);
+	int fd = vmo_filled(self->dev, 20, 0, 100), snap = clone_of(fd, 5, 10, VMO_CLONE_RESIZABLE);
 	int grand, far;
-	char *c = map(snap, 20);
+	char *c = vmo_map(snap, 20, RW);
 
 	ASSERT_NE(NULL, c);
 	EXPECT_EQ(-1, wrong_page(c, 0, 10, 105));
@@ -652,7 +523,7 @@ TEST_F(vmo, o3_parents_never_show_through)
 	EXPECT_EQ(-1, wrong_page(c, 0, 2, 105));
 	EXPECT_EQ(-1, wrong_page(c, 2, 3, 0));
 	EXPECT_EQ(-1, wrong_page(c, 5, 5, 105));
-	EXPECT_EQ(7, committed(snap));
+	EXPECT_EQ(7, committed_pages(snap));
 	EXPECT_EQ(-1, wrong_page_fd(fd, 0, 20, 100));
 	grand = clone_of(snap, 1, 6, 0);
 	EXPECT_EQ(-1, wrong_page_fd(grand, 0, 1, 106));
@@ -664,7 +535,7 @@ TEST_F(vmo, o3_parents_never_show_through)
 	EXPECT_EQ(-1, wrong_page_fd(snap, 5, 5, 105));
 	/* Up to the end of the window, and then beyond it. */
 	EXPECT_EQ(0, vmo_op(snap, VMO_OP_ZERO, 7 * PS, 3 * PS));
-	EXPECT_EQ(0, set_size(snap, 18 * PS));
+	EXPECT_EQ(0, vmo_set_size(snap, 18 * PS));
 	EXPECT_EQ(-1, wrong_page(c, 5, 2, 105));
 	EXPECT_EQ(-1, wrong_page(c, 7, 11, 0));
 	/* What the parent writes later does not appear, nor what it closes. */
@@ -674,15 +545,15 @@ TEST_F(vmo, o3_parents_never_show_through)
 	EXPECT_EQ(-1, wrong_page(c, 2, 3, 0));
 	far = clone_of(fd, 19, 2, 0);
 	EXPECT_EQ(0, vmo_op(far, VMO_OP_ZERO, 0, 2 * PS));
-	drop(fd);
+	close(fd);
 	EXPECT_EQ(-1, wrong_page_fd(far, 0, 2, 0));
 	EXPECT_EQ(-1, wrong_page(c, 2, 3, 0));
 	EXPECT_EQ(-1, wrong_page(c, 0, 2, 105));
 	/* One's own pages are freed, and may be written again. */
 	fill_page(c + 8 * PS, 900);
-	EXPECT_EQ(5, committed(snap));
+	EXPECT_EQ(5, committed_pages(snap));
 	EXPECT_EQ(0, vmo_op(snap, VMO_OP_ZERO, 0, 18 * PS));
-	EXPECT_EQ(0, committed(snap));
+	EXPECT_EQ(0, committed_pages(snap));
 	EXPECT_EQ(0, info_of(snap).scaled_bytes);
 	fill_page(c + 3 * PS, 901);
 	EXPECT_EQ(-1, wrong_page_fd(snap, 3, 1, 898));
@@ -712,7 +583,8 @@ static void *committer_thread(void *arg)
 
 TEST_F(vmo, t5_commit_of_what_shrinks)
 {
-	int fd = create(self->dev, 64 * PS, VMO_CREATE_RESIZABLE, ""), ref = reference_of(fd, 0);
+	int fd = vmo_new_flags(self->dev, 64 * PS, VMO_CREATE_RESIZABLE);
+	int ref = vmo_reference(fd, 0);
 	struct committer committer = { .fd = ref };
 	double end = seconds() + 1.5;
 	long before = held();
@@ -721,18 +593,18 @@ TEST_F(vmo, t5_commit_of_what_shrinks)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, committer_thread, &committer));
 	wait_for(&committer.calls, 1);
 	for (int i = 0; more_rounds(i, 100, 5000, end); i++) {
-		ASSERT_EQ(0, set_size(fd, 2 * PS));
-		EXPECT_GE(2, committed(fd));
-		ASSERT_EQ(0, set_size(fd, 64 * PS));
+		ASSERT_EQ(0, vmo_set_size(fd, 2 * PS));
+		EXPECT_GE(2, committed_pages(fd));
+		ASSERT_EQ(0, vmo_set_size(fd, 64 * PS));
 		ASSERT_EQ(0, vmo_op(fd, VMO_OP_DECOMMIT, 0, 64 * PS));
 	}
-	ASSERT_EQ(0, set_size(fd, 3 * PS));
+	ASSERT_EQ(0, vmo_set_size(fd, 3 * PS));
 	store(&committer.stop, 1);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, committer.wrong);
-	EXPECT_GE(3, committed(fd));
+	EXPECT_GE(3, committed_pages(fd));
 	if (before >= 0)
-		EXPECT_EQ(committed(fd) + before, held());
+		EXPECT_EQ(committed_pages(fd) + before, held());
 	EXPECT_EQ(-1, wrong_page_fd(fd, 0, 3, 0));
 }
 
@@ -820,9 +692,9 @@ static void *stamp_reader_thread(void *arg)
 
 TEST_F_TIMEOUT(vmo, z1_z2_mp5_resize_under_a_writer_and_a_reader, 120)
 {
-	int fd = create(self->dev, STAMPED * PS, VMO_CREATE_RESIZABLE, "");
-	int ref = reference_of(fd, 0), snap = -1;
-	struct stamps stamps = { .fd = ref, .map = map(ref, STAMPED), .epoch = 1 };
+	int fd = vmo_new_flags(self->dev, STAMPED * PS, VMO_CREATE_RESIZABLE);
+	int ref = vmo_reference(fd, 0), snap = -1;
+	struct stamps stamps = { .fd = ref, .map = vmo_map(ref, STAMPED, RW), .epoch = 1 };
 	struct sigaction act = { .sa_handler = stamp_handler };
 	uint64_t *buf = malloc(PS);
 	double end = seconds() + 3;
@@ -836,12 +708,12 @@ TEST_F_TIMEOUT(vmo, z1_z2_mp5_resize_under_a_writer_and_a_reader, 120)
 	for (int round = 0; more_rounds(round, 10, 500, end); round++) {
 		int keep = LEAST + round % 7;
 
-		ASSERT_EQ(0, set_size(fd, keep * PS));
+		ASSERT_EQ(0, vmo_set_size(fd, keep * PS));
 		store(&stamps.epoch, stamps.epoch + 1);
 		/* All that follows is of this epoch. */
 		wait_for(&stamps.passes, load(&stamps.passes) + 2);
-		EXPECT_GE(keep, committed(fd));
-		ASSERT_EQ(0, set_size(fd, STAMPED * PS));
+		EXPECT_GE(keep, committed_pages(fd));
+		ASSERT_EQ(0, vmo_set_size(fd, STAMPED * PS));
 		for (int page = keep; page < STAMPED; page++) {
 			ASSERT_EQ((ssize_t)PS, pread(fd, buf, PS, page * PS));
 			ASSERT_TRUE(good_page(buf, page, stamps.epoch, stamps.epoch))
@@ -851,7 +723,7 @@ TEST_F_TIMEOUT(vmo, z1_z2_mp5_resize_under_a_writer_and_a_reader, 120)
 		}
 		/* What is left out of writing costs nothing; now and then all is shared. */
 		if (snap >= 0)
-			drop(snap);
+			close(snap);
 		snap = round % 3 ? -1 : clone_of(fd, 0, STAMPED, 0);
 	}
 	store(&stamps.stop, 1);
@@ -862,14 +734,14 @@ TEST_F_TIMEOUT(vmo, z1_z2_mp5_resize_under_a_writer_and_a_reader, 120)
 	EXPECT_LT(0, stamps.bus_errors);
 	signal(SIGBUS, SIG_DFL);
 	if (snap >= 0)
-		drop(snap);
+		close(snap);
 	/* The mapping and the descriptor show the same in the end. */
 	for (int page = 0; page < STAMPED; page++) {
 		ASSERT_EQ((ssize_t)PS, pread(fd, buf, PS, page * PS));
 		EXPECT_EQ(0, memcmp(buf, stamps.map + page * PS, PS));
 	}
-	EXPECT_EQ(0, set_size(fd, 0));
-	EXPECT_EQ(self->before[2], vmo_counter_becomes("pages", self->before[2]));
+	EXPECT_EQ(0, vmo_set_size(fd, 0));
+	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
 	free(buf);
 }
 

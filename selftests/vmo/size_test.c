@@ -1,31 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Resizing and zeroing, and what mappings and clones see of it. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
-#include "kselftest_harness.h"
-
-FIXTURE(vmo) {
-	int dev;
-	long pages;
-	long nodes;
-	long objects;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	self->pages = vmo_counter("pages");
-	self->nodes = vmo_counter("nodes");
-	self->objects = vmo_counter("objects");
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
-	close(self->dev);
-}
 
 static int resizable(int dev, size_t pages, uint64_t base)
 {
@@ -35,15 +11,6 @@ static int resizable(int dev, size_t pages, uint64_t base)
 		if (write_page(fd, i, base + i))
 			return -1;
 	return fd;
-}
-
-static struct vmo_info info_of(int fd)
-{
-	struct vmo_info info;
-
-	if (vmo_stat(fd, &info))
-		memset(&info, 0xff, sizeof(info));
-	return info;
 }
 
 static bool bytes_are(const char *p, size_t from, size_t to, char c)

@@ -28,12 +28,28 @@ void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
 	cow->base = base;
 	cow->end = end;
 	cow->epoch = next_epoch();
+	cow->family_changed = &cow->changed;
 	cow->ops = ops;
+}
+
+static void set_flag(bool *flag)
+{
+	if (!READ_ONCE(*flag))
+		WRITE_ONCE(*flag, true);
+}
+
+void vmo_cow_changed(struct vmo_cow_pages *cow, bool family)
+{
+	smp_mb();	/* the change before the flags; who asks clears them, then looks */
+	set_flag(&cow->changed);
+	if (family)
+		set_flag(cow->family_changed);
 }
 
 void vmo_cow_destroy(struct vmo_cow_pages *cow)
 {
 	vmo_tree_drop(&cow->tree);
+	vmo_cow_changed(cow, true);
 }
 
 int vmo_cow_lock_shared(struct vmo_cow_pages *cow)
@@ -110,7 +126,8 @@ void vmo_cow_filled(struct vmo_cow_pages *cow, pgoff_t base, u64 mask)
 
 	if (!mask)
 		return;
-	smp_mb();	/* the slots before the flag; pairs with map_hole() */
+	smp_mb();	/* the slots before the flags; pairs with map_hole() */
+	set_flag(&cow->changed);
 	if (!READ_ONCE(cow->zero_mapped))
 		return;
 	first = __ffs64(mask);
@@ -218,6 +235,7 @@ static int own_path(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags)
 	} else {
 		if (key < cow->end)
 			vmo_tree_own(&cow->tree, key, true, &pool);
+		vmo_cow_changed(cow, true);
 		downgrade_write(&cow->lock);
 	}
 drain:
@@ -279,6 +297,7 @@ static int copy_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 	if (vmo_page_mapped(old))
 		cow->ops->unmap(cow, key, key, false);
 	vmo_page_unshare_locked(old);
+	vmo_cow_changed(cow, true);
 	*out = page;
 	return 0;
 }
@@ -386,8 +405,11 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 		}
 		if (!ret)
 			ret = own_slot(cow, &path, key, flags, page);
-		if (ret != -EAGAIN)
-			return ret;
+		if (ret == -EAGAIN)
+			continue;
+		if (ret)	/* there may be new nodes */
+			vmo_cow_changed(cow, false);
+		return ret;
 	}
 }
 
@@ -483,6 +505,8 @@ static int commit_leaf(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 		ret = own_path(cow, first, 0);
 	else if (!ret)
 		ret = fill_leaf(cow, &path, first, min(last, cow->end - 1));
+	if (ret)		/* there may be new nodes, and pages */
+		vmo_cow_changed(cow, false);
 	for (key = first; !ret && key <= last; key++) {
 		ret = vmo_cow_own_page(cow, key, 0, &page);
 		if (!ret)
@@ -712,6 +736,7 @@ static int cut_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
+	vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -802,6 +827,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
+	vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -819,6 +845,7 @@ int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end)
 	if (end >= cow->end) {
 		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
 		vmo_cow_unlock_excl(cow);
+		vmo_cow_changed(cow, false);
 		return 0;
 	}
 	vmo_cow_unlock_excl(cow);
@@ -946,6 +973,7 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgo
 	}
 	if (any)
 		ret = vmo_tree_share(&child->tree, &cow->tree, first, last, &pool);
+	vmo_cow_changed(cow, true);
 	vmo_cow_unlock_excl(cow);
 	if (ret)
 		vmo_tree_drop(&child->tree);
@@ -965,6 +993,58 @@ int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 		return ret;
 	memset(usage, 0, sizeof(*usage));
 	vmo_tree_usage(&cow->tree, first, last, usage);
+	vmo_cow_unlock_shared(cow);
+	return 0;
+}
+
+static int lock_both_shared(struct vmo_cow_pages *a, struct vmo_cow_pages *b)
+{
+	struct vmo_cow_pages *lo = a < b ? a : b, *hi = a < b ? b : a;
+	int ret = vmo_cow_lock_shared(lo);
+
+	if (ret || lo == hi)
+		return ret;
+	if (down_read_killable_nested(&hi->lock, SINGLE_DEPTH_NESTING)) {
+		vmo_cow_unlock_shared(lo);
+		return -EINTR;
+	}
+	return 0;
+}
+
+int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first,
+		 pgoff_t last, unsigned long *bitmap)
+{
+	int ret = lock_both_shared(a, b);
+
+	if (ret)
+		return ret;
+	vmo_tree_same(&a->tree, &b->tree, first, last, bitmap);
+	vmo_cow_unlock_shared(a);
+	if (a != b)
+		vmo_cow_unlock_shared(b);
+	return 0;
+}
+
+int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			const unsigned long *bitmap, u64 *pages)
+{
+	pgoff_t key = first, base;
+	struct vmo_leaf *leaf;
+	unsigned int i;
+	u64 mask;
+	int ret;
+
+	ret = vmo_cow_lock_shared(cow);
+	if (ret)
+		return ret;
+	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false))) {
+		base = key & ~VMO_LEAF_MASK;
+		mask = vmo_leaf_bits(vmo_leaf_pages(leaf), base, first, last);
+		for (i = 0; i < VMO_LEAF_SLOTS; i++)
+			*pages += mask & BIT_ULL(i) && !test_bit(base + i - first, bitmap);
+		key = base + VMO_LEAF_SLOTS;
+		cond_resched();
+	}
 	vmo_cow_unlock_shared(cow);
 	return 0;
 }

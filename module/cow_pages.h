@@ -41,6 +41,10 @@ struct vmo_cow_ops {
  * @pins: the sum of the pins of all pages; raised under @lock shared
  * @zero_mapped: a hole may be mapped. Set under @lock shared, never cleared;
  *	see vmo_cow_hole().
+ * @changed: what this content holds may have changed; set by vmo_cow_changed(),
+ *	cleared by who asks what it holds
+ * @family_changed: the same for all that share with it. Immutable once it is known to
+ *	others; @changed itself until somebody says otherwise.
  * @ops: immutable
  */
 struct vmo_cow_pages {
@@ -51,6 +55,8 @@ struct vmo_cow_pages {
 	u64 epoch;
 	atomic64_t pins;
 	bool zero_mapped;
+	bool changed;
+	bool *family_changed;
 	const struct vmo_cow_ops *ops;
 };
 
@@ -59,6 +65,12 @@ void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
 		  pgoff_t base, pgoff_t end);
 /* Drops all pages. Nobody uses the content any more; no mapping is left. */
 void vmo_cow_destroy(struct vmo_cow_pages *cow);
+
+/*
+ * What the content holds has changed, with @family that of others, too. After the
+ * change. Both are flags that are mostly set already, so this writes to nothing then.
+ */
+void vmo_cow_changed(struct vmo_cow_pages *cow, bool family);
 
 /* The content lock. The first two are killable: -EINTR. The third never waits. */
 int vmo_cow_lock_shared(struct vmo_cow_pages *cow);
@@ -202,6 +214,17 @@ int vmo_cow_walk(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_walk
 /* Sums up what the content holds. No lock held; -EINTR. */
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 		  struct vmo_tally *usage);
+
+/*
+ * Sets the bits, counted from @first, of the keys in [@first, @last] that have the same
+ * page in both; those of common holes may be set or not. No lock held; -EINTR.
+ */
+int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first,
+		 pgoff_t last, unsigned long *bitmap);
+
+/* Adds the pages of [@first, @last] whose bits are clear to @pages. -EINTR. */
+int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			const unsigned long *bitmap, u64 *pages);
 
 /*
  * The first key in [@first, @last] with a page (@hole false) or without

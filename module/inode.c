@@ -76,7 +76,8 @@ static struct vmo_mappings *mappings_new(struct super_block *sb, pgoff_t end)
 	return maps;
 }
 
-static struct vmo_content *content_new(pgoff_t base, pgoff_t pages, unsigned long flags)
+static struct vmo_content *content_new(pgoff_t base, pgoff_t pages, unsigned long flags,
+				       struct vmo_content *like)
 {
 	struct vmo_content *content;
 	struct vmo_mappings *maps;
@@ -90,7 +91,7 @@ static struct vmo_content *content_new(pgoff_t base, pgoff_t pages, unsigned lon
 		simple_release_fs(&vmo_mnt, &vmo_mnt_count);
 		return ERR_CAST(maps);
 	}
-	content = vmo_content_new(&vmo_mapping_ops, &maps->home, base, pages, flags);
+	content = vmo_content_new(&vmo_mapping_ops, &maps->home, base, pages, flags, like);
 	if (!content) {
 		vmo_home_put(&maps->home);
 		return ERR_PTR(-ENOMEM);
@@ -205,18 +206,24 @@ static int vmo_getattr(struct mnt_idmap *idmap, const struct path *path, struct 
 	struct inode *inode = d_inode(path->dentry);
 	struct vmo *vmo = vmo_view_of(inode)->vmo;
 	pgoff_t pages = vmo_object_pages(vmo);
-	struct vmo_tally usage = { };
-	int err = 0;
+	struct vmo_charges usage = { };
+	int err;
 
 	/* All views are one file; who owns it and may open it is each view's own. */
 	generic_fillattr(idmap, request_mask, vmo->view.inode, stat);
 	stat->mode = inode->i_mode;
 	stat->uid = inode->i_uid;
 	stat->gid = inode->i_gid;
-	if (request_mask & STATX_BLOCKS && pages)
-		err = vmo_cow_usage(&vmo->content->cow, vmo->base, vmo->base + pages - 1, &usage);
-	stat->blocks = usage.pages << (PAGE_SHIFT - 9);
 	stat->blksize = PAGE_SIZE;
+	stat->blocks = 0;
+	if (!(request_mask & STATX_BLOCKS) || !pages)
+		return 0;
+	if (vmo->flags & VMO_OBJ_SLICE)
+		err = vmo_cow_usage(&vmo->content->cow, vmo->base, vmo->base + pages - 1,
+				    &usage.tally);
+	else
+		err = vmo_content_usage(vmo->content, false, &usage);
+	stat->blocks = usage.tally.pages << (PAGE_SHIFT - 9);
 	return err;
 }
 
@@ -391,7 +398,7 @@ static unsigned long content_flags(const struct vmo_spec *spec)
 
 struct file *vmo_file_create(const struct vmo_spec *spec)
 {
-	struct vmo_content *content = content_new(0, spec->pages, content_flags(spec));
+	struct vmo_content *content = content_new(0, spec->pages, content_flags(spec), NULL);
 
 	if (IS_ERR(content))
 		return ERR_CAST(content);
@@ -402,7 +409,8 @@ struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 {
 	struct vmo *parent = spec->parent;
 	pgoff_t base = parent->base + spec->first;
-	struct vmo_content *content = content_new(base, spec->pages, content_flags(spec));
+	struct vmo_content *content = content_new(base, spec->pages, content_flags(spec),
+						   parent->content);
 	pgoff_t end = parent->base + vmo_object_pages(parent);
 	int err;
 

@@ -14,6 +14,7 @@
 #include <linux/vmo.h>
 
 #include "doors.h"
+#include "page.h"
 
 union cmd_buffer {
 	struct vmo_probe probe;
@@ -31,6 +32,8 @@ union cmd_buffer {
 	struct vmo_transfer transfer;
 	struct vmo_pages pages;
 	struct vmo_lookup lookup;
+	struct vmo_usage usage;
+	struct vmo_stats stats;
 };
 
 /**
@@ -79,8 +82,29 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 	probe->features = VMO_FEATURE_SNAPSHOT | VMO_FEATURE_SLICE | VMO_FEATURE_REFERENCE |
 			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
 			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS | VMO_FEATURE_TRANSFER |
-			  VMO_FEATURE_PAGES;
+			  VMO_FEATURE_PAGES | VMO_FEATURE_USAGE;
 	probe->max_size = VMO_MAX_SIZE;
+	return 0;
+}
+
+static int cmd_stats(struct vmo_ucmd *ucmd)
+{
+	struct vmo_stats *stats = &ucmd->arg->stats;
+	struct vmo_usage_counters usage;
+	struct vmo_counters sum;
+
+	vmo_counters_read(&sum);
+	vmo_usage_counters_read(&usage);
+	memset(stats, 0, sizeof(*stats));
+	/* Sums over CPUs, not of one instant: they may be out by a little, but not below 0. */
+	stats->page_bytes = (u64)max(sum.pages, 0L) << PAGE_SHIFT;
+	stats->node_count = max(sum.nodes, 0L);
+	stats->object_count = vmo_objects_count();
+	stats->content_count = vmo_contents_count();
+	stats->pin_count = vmo_pins_count();
+	stats->usage_queries = usage.queries;
+	stats->usage_hits = usage.hits;
+	stats->usage_misses = usage.misses;
 	return 0;
 }
 
@@ -482,19 +506,41 @@ static u64 info_flags(struct vmo *vmo)
 	return flags;
 }
 
+static u64 metadata_bytes(const struct vmo_tally *tally)
+{
+	return tally->inners * sizeof(struct vmo_inner) + tally->leaves * sizeof(struct vmo_leaf);
+}
+
+static int cmd_usage(struct vmo_ucmd *ucmd)
+{
+	struct vmo_usage *usage = &ucmd->arg->usage;
+	struct vmo_charges charges;
+	int err;
+
+	if (usage->flags || usage->reserved)
+		return -EINVAL;
+	err = vmo_object_usage(ucmd->vmo, usage->offset, usage->length, &charges);
+	usage->committed_bytes = charges.tally.pages << PAGE_SHIFT;
+	usage->private_bytes = charges.tally.private << PAGE_SHIFT;
+	usage->shared_bytes = usage->committed_bytes - usage->private_bytes;
+	usage->scaled_bytes = charges.tally.scaled >> (32 - PAGE_SHIFT);
+	usage->exclusive_bytes = charges.exclusive << PAGE_SHIFT;
+	usage->metadata_bytes = metadata_bytes(&charges.tally);
+	return err;
+}
+
 static int cmd_info(struct vmo_ucmd *ucmd)
 {
 	struct vmo_info *info = &ucmd->arg->info;
 	struct vmo *vmo = ucmd->vmo;
+	struct vmo_charges charges;
+	struct vmo_tally *tally = &charges.tally;
 	struct vmo_family family;
-	struct vmo_tally usage = { };
+	u64 generation = vmo_content_generation(vmo->content);
 	pgoff_t pages = vmo_object_pages(vmo);
-	int err = 0;
+	int err;
 
-	/* L5, F5: what is not charged to it, it does not have. */
-	if (pages && !(vmo->flags & (VMO_OBJ_SLICE | VMO_OBJ_REFERENCE)))
-		err = vmo_cow_usage(&vmo->content->cow, vmo->base, vmo->base + pages - 1,
-				    &usage);
+	err = vmo_object_usage(vmo, 0, U64_MAX, &charges);
 	if (err)
 		return err;
 	vmo_object_family(vmo, &family);
@@ -503,12 +549,13 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	info->parent_id = family.parent_id;
 	info->size = (u64)pages << PAGE_SHIFT;
 	info->content_size = i_size_read(file_inode(ucmd->file));
-	info->committed_bytes = usage.pages << PAGE_SHIFT;
-	info->private_bytes = usage.private << PAGE_SHIFT;
-	info->shared_bytes = (usage.pages - usage.private) << PAGE_SHIFT;
-	info->scaled_bytes = usage.scaled >> (32 - PAGE_SHIFT);
-	info->metadata_bytes = usage.inners * sizeof(struct vmo_inner) +
-			 usage.leaves * sizeof(struct vmo_leaf);
+	info->committed_bytes = tally->pages << PAGE_SHIFT;
+	info->private_bytes = tally->private << PAGE_SHIFT;
+	info->shared_bytes = (tally->pages - tally->private) << PAGE_SHIFT;
+	info->scaled_bytes = tally->scaled >> (32 - PAGE_SHIFT);
+	info->exclusive_bytes = charges.exclusive << PAGE_SHIFT;
+	info->metadata_bytes = metadata_bytes(tally);
+	info->generation = generation;
 	info->children = family.children;
 	info->flags = info_flags(vmo);
 	info->pinned_bytes = (u64)atomic64_read(&vmo->content->cow.pins) << PAGE_SHIFT;
@@ -538,6 +585,7 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 static const struct vmo_cmd dev_cmds[] = {
 	CMD_PLAIN(VMO_PROBE, vmo_probe, max_size, 0, cmd_probe),
 	CMD_MAKE(VMO_CREATE, vmo_create, fd, VMO_RIGHT_WRITE, cmd_create),
+	CMD_PLAIN(VMO_STATS, vmo_stats, usage_misses, 0, cmd_stats),
 };
 
 #define CHILD_RIGHTS	(VMO_RIGHT_READ | VMO_RIGHT_CHILD)
@@ -553,6 +601,7 @@ static const struct vmo_cmd object_cmds[] = {
 	CMD_PLAIN(VMO_PAGES, vmo_pages, flags, VMO_RIGHT_READ, cmd_pages),
 	CMD_PLAIN(VMO_LOOKUP, vmo_lookup, flags, VMO_RIGHT_READ, cmd_lookup),
 	CMD_PLAIN(VMO_INFO, vmo_info, flags, 0, cmd_info),
+	CMD_PLAIN(VMO_USAGE, vmo_usage, metadata_bytes, 0, cmd_usage),
 	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, VMO_RIGHT_WRITE, cmd_resize),
 	CMD_PLAIN(VMO_NAME, vmo_name, name, 0, cmd_name),
 	CMD(VMO_READ, vmo_rw, actual, -1, VMO_RIGHT_READ, true, cmd_read),

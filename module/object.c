@@ -29,18 +29,27 @@ long vmo_contents_count(void)
 /* ---- contents ---------------------------------------------------------- */
 
 struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_home *home,
-				    pgoff_t base, pgoff_t pages, unsigned long flags)
+				    pgoff_t base, pgoff_t pages, unsigned long flags,
+				    struct vmo_content *like)
 {
 	struct vmo_content *content = kzalloc(sizeof(*content), GFP_KERNEL_ACCOUNT);
+	struct vmo_kin *kin;
 
 	if (!content)
 		return NULL;
+	kin = like ? vmo_kin_get(like->kin) : vmo_kin_new();
+	if (!kin) {
+		kfree(content);
+		return NULL;
+	}
 	vmo_cow_init(&content->cow, ops, base, base + pages);
 	refcount_set(&content->refs, 1);
 	content->home = home;
 	content->flags = flags;
 	init_rwsem(&content->size_lock);
 	spin_lock_init(&content->rings_lock);
+	spin_lock_init(&content->counts.lock);
+	vmo_kin_enter(content, kin);
 	atomic_long_inc(&nr_contents);
 	return content;
 }
@@ -55,7 +64,9 @@ void vmo_content_put(struct vmo_content *content)
 {
 	if (!refcount_dec_and_test(&content->refs))
 		return;
-	vmo_cow_destroy(&content->cow);
+	vmo_kin_leave(content);
+	vmo_cow_destroy(&content->cow);		/* which tells the family */
+	vmo_kin_put(content->kin);
 	vmo_home_put(content->home);
 	kfree(content);
 	atomic_long_dec(&nr_contents);
@@ -71,6 +82,11 @@ static void enter_family(struct vmo *vmo, struct vmo *parent)
 	list_add_tail(&vmo->sibling, &parent->children);
 	WRITE_ONCE(parent->nr_children, parent->nr_children + 1);
 	mutex_unlock(&family_lock);
+}
+
+static bool is_slice(struct vmo *vmo)
+{
+	return vmo->flags & VMO_OBJ_SLICE && !(vmo->flags & VMO_OBJ_REFERENCE);
 }
 
 struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgoff_t base,
@@ -93,6 +109,8 @@ struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgof
 	atomic_long_inc(&nr_objects);
 	if (parent)
 		enter_family(vmo, parent);
+	if (is_slice(vmo))
+		vmo_cow_changed(&content->cow, false);	/* A5 */
 	return vmo;
 }
 
@@ -153,6 +171,8 @@ void vmo_object_free(struct vmo *vmo)
 {
 	leave_family(vmo);
 	vmo_view_leave(&vmo->view);
+	if (is_slice(vmo))
+		vmo_cow_changed(&vmo->content->cow, false);
 	vmo_content_put(vmo->content);
 	kfree(vmo);
 	atomic_long_dec(&nr_objects);
@@ -350,14 +370,18 @@ int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
 		return 0;
 	end = vmo->base + ((offset + length) >> PAGE_SHIFT);
 	tail = offset_in_page(offset + length);
-	if (head && first == end)
-		return clear_part(vmo, first, head, tail);
+	if (head && first == end) {
+		err = clear_part(vmo, first, head, tail);
+		vmo_cow_changed(&vmo->content->cow, false);
+		return err;
+	}
 	if (head)
 		err = clear_part(vmo, first++, head, PAGE_SIZE);
 	if (!err && end > first)
 		err = vmo_cow_zero(&vmo->content->cow, first, end - 1);
 	if (!err && tail)
 		err = clear_part(vmo, end, 0, tail);
+	vmo_cow_changed(&vmo->content->cow, false);	/* A5: by each call */
 	return err;
 }
 

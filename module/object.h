@@ -6,6 +6,7 @@
 #define VMO_OBJECT_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
@@ -25,6 +26,60 @@ struct inode;
 struct user_struct;
 
 /**
+ * struct vmo_change - a generation, and whether it is about to rise
+ * @pending: something has changed; see vmo_cow_changed()
+ * @lock: innermost; covers @generation
+ * @generation: rises when somebody asks and finds @pending
+ */
+struct vmo_change {
+	bool pending;
+	spinlock_t lock;	/* covers generation */
+	u64 generation;
+};
+
+/**
+ * struct vmo_kin - the contents that may share pages
+ * @refs: one for each content
+ * @change: of what one of them does and others may notice
+ * @members_lock: covers @members; innermost but for spinlocks
+ * @members: contents, by age
+ */
+struct vmo_kin {
+	refcount_t refs;
+	struct vmo_change change;
+	struct mutex members_lock;	/* covers members */
+	struct list_head members;
+};
+
+/**
+ * struct vmo_charges - what a content, or a part of it, holds
+ * @tally: from its tree
+ * @exclusive: pages that no older member of the family has
+ */
+struct vmo_charges {
+	struct vmo_tally tally;
+	u64 exclusive;
+};
+
+/**
+ * struct vmo_counts - what is remembered of a whole content
+ * @lock: innermost; covers all of it
+ * @generation: of the content's own changes
+ * @known: there is something in @charges
+ * @has_exclusive: all of it
+ * @known_at: the sum of the generations, own and of the family, that it is from
+ * @charges: what it held
+ */
+struct vmo_counts {
+	spinlock_t lock;	/* covers all below */
+	u64 generation;
+	bool known;
+	bool has_exclusive;
+	u64 known_at;
+	struct vmo_charges charges;
+};
+
+/**
  * struct vmo_content - a content and the objects that hold it
  * @cow: the pages
  * @refs: one for each object
@@ -35,6 +90,9 @@ struct user_struct;
  *	write, never in a fault.
  * @rings_lock: covers the rings of objects that have their content size in
  *	common; innermost
+ * @kin: its family. Immutable.
+ * @kin_link: in @kin's list; its members_lock
+ * @counts: what was counted last
  */
 struct vmo_content {
 	struct vmo_cow_pages cow;
@@ -43,6 +101,9 @@ struct vmo_content {
 	unsigned long flags;
 	struct rw_semaphore size_lock;
 	spinlock_t rings_lock;	/* who has a content size in common */
+	struct vmo_kin *kin;
+	struct list_head kin_link;
+	struct vmo_counts counts;
 };
 
 #define VMO_CONTENT_RESIZABLE	BIT(0)
@@ -118,9 +179,13 @@ struct vmo_family {
 	unsigned long children;
 };
 
-/* Takes over the caller's user of @home, on success only. NULL: no memory. */
+/*
+ * A content of the family of @like, or of a new one. Takes over the caller's user of
+ * @home, on success only. NULL: no memory.
+ */
 struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_home *home,
-				    pgoff_t base, pgoff_t pages, unsigned long flags);
+				    pgoff_t base, pgoff_t pages, unsigned long flags,
+				    struct vmo_content *like);
 struct vmo_content *vmo_content_get(struct vmo_content *content);
 void vmo_content_put(struct vmo_content *content);
 
@@ -202,6 +267,41 @@ struct vmo_pin_range {
 /* Range in bytes, page aligned, not empty. ERR_PTR: as vmo_cow_pin(). */
 struct vmo_pin_range *vmo_pin_new(struct vmo *vmo, u64 offset, u64 length);
 void vmo_pin_free(struct vmo_pin_range *pin);
+
+/* attribution.c */
+struct vmo_kin *vmo_kin_new(void);
+struct vmo_kin *vmo_kin_get(struct vmo_kin *kin);
+void vmo_kin_put(struct vmo_kin *kin);
+/* As the youngest. The content takes the caller's reference over, and gives it up itself. */
+void vmo_kin_enter(struct vmo_content *content, struct vmo_kin *kin);
+void vmo_kin_leave(struct vmo_content *content);
+
+/* Rises with every change of what the content holds, also by others of the family. */
+u64 vmo_content_generation(struct vmo_content *content);
+
+/*
+ * What a whole content holds, from memory if nothing has changed; @exclusive is counted
+ * only if asked for. No lock held. -EINTR, -ENOMEM.
+ */
+int vmo_content_usage(struct vmo_content *content, bool exclusive,
+		      struct vmo_charges *charges);
+
+/* What is charged to the object, of bytes that may reach past its end. Errors as above. */
+int vmo_object_usage(struct vmo *vmo, u64 offset, u64 length, struct vmo_charges *charges);
+
+/**
+ * struct vmo_usage_counters - who asked what objects hold
+ * @queries: how often
+ * @hits: answered from memory
+ * @misses: whole objects that were counted
+ */
+struct vmo_usage_counters {
+	u64 queries;
+	u64 hits;
+	u64 misses;
+};
+
+void vmo_usage_counters_read(struct vmo_usage_counters *sum);
 
 long vmo_objects_count(void);
 long vmo_contents_count(void);

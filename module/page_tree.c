@@ -1095,6 +1095,55 @@ static int diff_nodes(struct diff *d, struct vmo_node *a, struct vmo_node *b,
 	return ret;
 }
 
+/* ---- what is the same -------------------------------------------------- */
+
+static void same_leaves(struct window *w, struct vmo_node *a, struct vmo_node *b, pgoff_t base,
+			unsigned long *bitmap)
+{
+	u64 mask = vmo_leaf_pages(to_leaf(a)) & ~diff_slots(to_leaf(a), to_leaf(b));
+	unsigned int i;
+
+	mask = vmo_leaf_bits(mask, base, w->first, w->last);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i))
+			set_bit(base + i - w->first, bitmap);
+	cond_resched();
+}
+
+static void same_nodes(struct window *w, struct vmo_node *a, struct vmo_node *b,
+		       unsigned int level, pgoff_t base, unsigned long *bitmap)
+{
+	pgoff_t from = max(base, w->first), last = min(span_last(base, level), w->last);
+	unsigned int i, to;
+
+	if (!a || !b)
+		return;
+	vmo_count_visit();
+	if (a == b) {
+		bitmap_set(bitmap, from - w->first, last - from + 1);
+		return;
+	}
+	if (!level) {
+		same_leaves(w, a, b, base, bitmap);
+		return;
+	}
+	window_slots(w, base, level, &i, &to);
+	for (; i <= to; i++)
+		same_nodes(w, diff_child(a, level, i), diff_child(b, level, i), level - 1,
+			   base + ((pgoff_t)i << span_shift(level - 1)), bitmap);
+}
+
+void vmo_tree_same(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
+		   pgoff_t first, pgoff_t last, unsigned long *bitmap)
+{
+	struct vmo_node *ra = slot_load(&a->root), *rb = slot_load(&b->root);
+	unsigned int level = max(ra ? ra->level : 0, rb ? rb->level : 0);
+	struct window w = { .first = first, .last = last };
+
+	if (!window_misses(&w, 0, level))
+		same_nodes(&w, ra, rb, level, 0, bitmap);
+}
+
 int vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
 		  pgoff_t first, pgoff_t last, vmo_diff_fn fn, void *arg)
 {

@@ -314,6 +314,14 @@ struct vmo_tally {
 void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
 		    struct vmo_tally *usage);
 
+/*
+ * Sets the bits, counted from @first, of the keys in [@first, @last] that have the same
+ * page in both trees. Within nodes that are equal those of holes are set, too. Locks:
+ * shared, of both.
+ */
+void vmo_tree_same(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
+		   pgoff_t first, pgoff_t last, unsigned long *bitmap);
+
 /* A range that differs; a return other than 0 stops the walk. */
 typedef int (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);
 

@@ -63,6 +63,7 @@ struct object {
 	unsigned int children;
 	uint64_t id;
 	unsigned int name;
+	struct vmo_info last;	/* what it said when it was asked last */
 };
 
 struct pin {
@@ -668,8 +669,30 @@ static uint64_t private_pages(const struct object *o)
 		fail("object %u: " _what " %#llx, not %#llx", nr_of(o), _g, _w);	\
 } while (0)
 
-/* Returns its scaled bytes. */
-static uint64_t check_info(struct object *o)
+/* A5: counts change only where the generation rises. */
+static void check_generation(struct object *o, const struct vmo_info *info)
+{
+	const struct vmo_info *last = &o->last;
+
+	if (info->generation < last->generation)
+		fail("object %u: its generation fell", nr_of(o));
+	if (last->id && info->generation == last->generation &&
+	    (info->committed_bytes != last->committed_bytes ||
+	     info->private_bytes != last->private_bytes ||
+	     info->scaled_bytes != last->scaled_bytes ||
+	     info->exclusive_bytes != last->exclusive_bytes ||
+	     info->metadata_bytes != last->metadata_bytes))
+		fail("object %u: counts changed, its generation did not", nr_of(o));
+	o->last = *info;
+}
+
+/* What a family holds, as its members tell. */
+struct sums {
+	uint64_t scaled;
+	uint64_t exclusive;
+};
+
+static void check_info(struct object *o, struct sums *sums)
 {
 	bool charged = !o->slice && !o->reference;
 	uint64_t committed = charged ? __builtin_popcountll(pages_mask(o)) * PS : 0;
@@ -678,7 +701,8 @@ static uint64_t check_info(struct object *o)
 	struct vmo_info info;
 
 	if (!expect(result(vmo_stat(o->fd, &info)), 0))
-		return 0;
+		return;
+	check_generation(o, &info);
 	if (o->name)
 		snprintf(name, sizeof(name), "name %u", o->name);
 	SAME("id", info.id, o->id);
@@ -695,7 +719,10 @@ static uint64_t check_info(struct object *o)
 	SAME("name", memcmp(info.name, name, sizeof(name)), 0);
 	if (info.scaled_bytes < private || info.scaled_bytes > committed)
 		fail("object %u: scaled bytes", nr_of(o));
-	return info.scaled_bytes;
+	if (info.exclusive_bytes < private || info.exclusive_bytes > committed)
+		fail("object %u: exclusive bytes", nr_of(o));
+	sums->scaled += info.scaled_bytes;
+	sums->exclusive += info.exclusive_bytes;
 }
 
 static void check_stat(struct object *o)
@@ -710,9 +737,10 @@ static void check_stat(struct object *o)
 	SAME("childless", poll(&poll_fd, 1, 0) && poll_fd.revents & POLLPRI, !o->children);
 }
 
-/* A2: every page is held once, and scaled bytes add up to them where all can be asked. */
-static void check_sums(uint64_t scaled, bool all, long before)
+/* A1, A2: pages add up where all can be asked: those charged to one, those split. */
+static void check_sums(const struct sums *sums, bool all, long before)
 {
+	uint64_t scaled = sums->scaled;
 	long pages = vmo_counter("pages");
 
 	if (before >= 0 && pages != before + (long)w->held)
@@ -721,12 +749,15 @@ static void check_sums(uint64_t scaled, bool all, long before)
 		fail("scaled bytes %llu of %u pages", (unsigned long long)scaled, w->held);
 	if (all && scaled + MAX_OBJECTS * MAX_PAGES < w->held * PS)
 		fail("only %llu scaled bytes of %u pages", (unsigned long long)scaled, w->held);
+	if (sums->exclusive > w->held * PS || (all && sums->exclusive != w->held * PS))
+		fail("exclusive bytes %llu of %u pages", (unsigned long long)sums->exclusive,
+		     w->held);
 }
 
 static void check_all(long before)
 {
 	int charged[MAX_OBJECTS] = { };
-	uint64_t scaled = 0;
+	struct sums sums = { };
 	bool all = true;
 
 	for (unsigned int i = 0; i < MAX_OBJECTS; i++) {
@@ -736,7 +767,7 @@ static void check_all(long before)
 			continue;
 		check_pages(o, 0, MAX_PAGES);
 		check_stat(o);
-		scaled += check_info(o);
+		check_info(o, &sums);
 		charged[o->mem - w->mem] += !o->slice && !o->reference;
 	}
 	for (unsigned int i = 0; i < MAX_OBJECTS; i++)
@@ -744,7 +775,7 @@ static void check_all(long before)
 	for (unsigned int i = 0; i < MAX_MAPS; i++)
 		for (unsigned int page = 0; maps[i].addr && page < maps[i].pages; page++)
 			check_mapped_page(&maps[i], page);
-	check_sums(scaled, all, before);
+	check_sums(&sums, all, before);
 }
 
 /* ---- operations: making and closing ------------------------------------- */
@@ -1739,12 +1770,34 @@ static void op_name(void)
 	put_handle(&h);
 }
 
+/* Of a range, which is counted anew; past the end there is nothing. */
+static void check_usage(struct object *o)
+{
+	unsigned int first = below(pages_of(o) + 1), pages = below(MAX_PAGES);
+	struct vmo_usage arg = {
+		.offset = first * PS + below(2) * 7, .length = pages * PS + below(2) * 3,
+	};
+	uint64_t want = 0;
+
+	for (unsigned int page = first; page < pages_of(o) && arg.length &&
+	     page * PS < arg.offset + arg.length; page++)
+		want += (o->mem->present >> (o->first + page) & 1) * PS;
+	if (o->slice || o->reference)
+		want = 0;
+	if (!expect(result(ioctl(o->fd, VMO_USAGE, &arg)), 0))
+		return;
+	SAME("committed of a range", arg.committed_bytes, want);
+	SAME("shared of a range", arg.shared_bytes, want - arg.private_bytes);
+}
+
 static void op_info(void)
 {
 	struct object *o = any_object();
+	struct sums sums = { };
 
 	NOTE("info %ld", nr_of(o));
-	check_info(o);
+	check_info(o, &sums);
+	check_usage(o);
 	if (one_in(2))
 		check_stat(o);
 }

@@ -92,6 +92,12 @@ static inline void bitmap_zero(unsigned long *map, unsigned int bits)
 	memset(map, 0, BITS_TO_LONGS(bits) * sizeof(*map));
 }
 
+static inline void bitmap_set(unsigned long *map, unsigned int from, unsigned int count)
+{
+	while (count--)
+		set_bit(from++, map);
+}
+
 static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int bits)
 {
 	unsigned int i, sum = 0;
@@ -237,6 +243,7 @@ void down_read(struct rw_semaphore *sem);
 bool down_read_trylock(struct rw_semaphore *sem);
 int down_read_killable(struct rw_semaphore *sem);
 int down_write_killable(struct rw_semaphore *sem);
+int down_read_killable_nested(struct rw_semaphore *sem, int sub);
 int down_write_killable_nested(struct rw_semaphore *sem, int sub);
 void downgrade_write(struct rw_semaphore *sem);
 void up_read(struct rw_semaphore *sem);

@@ -29,6 +29,7 @@ struct pte {
 
 struct member {
 	bool alive;
+	unsigned long born;
 	struct vmo_cow_pages cow;
 	int first, end;		/* model indices; the window */
 	int depth;
@@ -50,6 +51,8 @@ static struct holder holders[HOLDERS];
 static long versions;
 static u64 rng, next_data = 1;
 static unsigned long op_nr, seed;
+static bool family_changed;	/* of all families */
+static unsigned long births;
 static bool copying;		/* own() expects that the page is replaced */
 static struct member *revoking;	/* a snapshot of it is being taken */
 static struct {
@@ -505,6 +508,13 @@ static struct member *spare(void)
 	return NULL;
 }
 
+static void init_cow(struct member *m)
+{
+	vmo_cow_init(&m->cow, &ops, key_of(m->first), end_of(m->end));
+	m->cow.family_changed = &family_changed;
+	m->born = ++births;
+}
+
 static void init_child(struct member *m, struct member *c)
 {
 	memset(c, 0, sizeof(*c));
@@ -517,7 +527,7 @@ static void init_child(struct member *m, struct member *c)
 		c->end = m->end;
 	}
 	c->depth = m->depth + 1;
-	vmo_cow_init(&c->cow, &ops, key_of(c->first), end_of(c->end));
+	init_cow(c);
 }
 
 static int try_snapshot(struct member *m, struct member *c)
@@ -716,6 +726,83 @@ static void usage_all(void)
 	CHECK(((u64)versions << 32) - scaled < (u64)(versions + 1) << 16);
 }
 
+/* Pages of @m that nobody has who is older. */
+static u64 exclusive(struct member *m)
+{
+	unsigned long known[CHUNK / 64];
+	u64 pages = 0;
+	int c, i, k;
+
+	for (c = 0; c < KEYS / CHUNK; c++) {
+		memset(known, 0, sizeof(known));
+		for (k = 0; k < MEMBERS; k++)
+			if (members[k].alive && members[k].born < m->born)
+				CHECK(!vmo_cow_same(&m->cow, &members[k].cow,
+						    key_of(c * CHUNK),
+						    key_of(c * CHUNK + CHUNK - 1), known));
+		CHECK(!vmo_cow_count_clear(&m->cow, key_of(c * CHUNK),
+					   key_of(c * CHUNK + CHUNK - 1), known, &pages));
+		for (i = c * CHUNK; i < (c + 1) * CHUNK; i++) {
+			bool older = false;
+
+			for (k = 0; m->v[i] && k < MEMBERS; k++)
+				older |= members[k].alive && members[k].born < m->born &&
+					 members[k].v[i] == m->v[i];
+			if (m->v[i])
+				CHECK(test_bit(i % CHUNK, known) == older);
+		}
+	}
+	return pages;
+}
+
+/* A1: each page is charged to one. */
+static void exclusive_all(void)
+{
+	u64 sum = 0;
+	int k;
+
+	for (k = 0; k < MEMBERS; k++)
+		if (members[k].alive)
+			sum += exclusive(&members[k]);
+	CHECK(sum == (u64)versions);
+}
+
+static struct vmo_tally tally_of(struct member *m)
+{
+	struct vmo_tally tally = { };
+
+	if (m->alive)
+		CHECK(!vmo_cow_usage(&m->cow, 0, VMO_KEY_MAX, &tally));
+	return tally;
+}
+
+static void step(void);
+
+/* A4: what is held changes only where somebody has said so. */
+static void marked(void)
+{
+	struct vmo_tally before[MEMBERS], after;
+	unsigned long born[MEMBERS];
+	struct member *m;
+	int k;
+
+	family_changed = false;
+	for (k = 0; k < MEMBERS; k++) {
+		m = &members[k];
+		born[k] = m->born;
+		before[k] = tally_of(m);
+		m->cow.changed = false;
+	}
+	step();
+	for (k = 0; k < MEMBERS; k++) {
+		m = &members[k];
+		if (!m->alive || m->born != born[k] || m->cow.changed || family_changed)
+			continue;
+		after = tally_of(m);
+		CHECK(!memcmp(&after, &before[k], sizeof(after)));
+	}
+}
+
 static struct member *pick(void)
 {
 	struct member *m;
@@ -764,7 +851,7 @@ static void renew(void)
 	memset(m, 0, sizeof(*m));
 	m->alive = true;
 	m->end = KEYS;
-	vmo_cow_init(&m->cow, &ops, 0, end_of(KEYS));
+	init_cow(m);
 }
 
 static bool below(int *what, int weight)
@@ -787,7 +874,7 @@ static void step(void)
 	if (h->page && rnd() % 4 == 0 && in_window(m, h->index))
 		i = h->index;
 	last = max(i, last);
-	if (below(&what, 555))
+	if (below(&what, 550))
 		own(m, i, rnd() % 3 ? 0 : VMO_OWN_WRITABLE, next_data++);
 	else if (below(&what, 100))
 		write_pte(m, i);
@@ -813,6 +900,10 @@ static void step(void)
 		seek(m, i);
 	else if (below(&what, 2))
 		usage_all();
+	else if (below(&what, 1))
+		exclusive_all();
+	else if (below(&what, 4))
+		marked();
 	else if (below(&what, 4))
 		bad_memory(m, i);
 	else if (below(&what, 1))
@@ -830,7 +921,7 @@ static void start(void)
 	rng = seed * 0x9e3779b97f4a7c15ULL + 1;
 	members[0].alive = true;
 	members[0].end = KEYS;
-	vmo_cow_init(&members[0].cow, &ops, 0, end_of(KEYS));
+	init_cow(&members[0]);
 }
 
 static void finish(void)

@@ -178,6 +178,11 @@ int down_write_killable(struct rw_semaphore *sem)
 	return ret;
 }
 
+int down_read_killable_nested(struct rw_semaphore *sem, int sub)
+{
+	return take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, sub);
+}
+
 /* The second of two, by address. */
 int down_write_killable_nested(struct rw_semaphore *sem, int sub)
 {

@@ -241,9 +241,21 @@ class Family(Case):
         self.assertRegex(self.script("create a 1M\nclone a b"),
                          r"b: snapshot, 1M, id \d+, made from \d+\n\Z")
         self.bad("create a 1\nclone a b 5 4K", "EINVAL", "page aligned")
-        self.bad("create a 1\nclone a b --no-write --resizable", "EINVAL")
+        self.bad("create a 1\nclone a b --no-write --resizable", "EINVAL", "excludes --resizable")
         self.bad("create a 1\nclone a b 4K", None, "OFFSET without LENGTH", status=2)
         self.bad("clone a b", "ENOENT", "there is no object a")
+
+    def test_longterm(self):
+        name = store("in", b"x")
+        answers = self.answers("create a 4K --longterm\nclone a b\nclone a --longterm c\n"
+                               f"slice a s 0 4K\nload l --longterm {name}\ncreate d 4K\n"
+                               "clone d e --longterm\n")
+        self.assertEqual([True, False, True, True, True, False, True],
+                         ["longterm" in x["object"]["flags"] for x in answers])
+        self.bad("create a 4K\nclone a b --longterm --no-write", "EINVAL", "--longterm")
+        self.bad('create "a\\n" 1', "EINVAL", "control")
+        for command in ("create", "load", "clone"):
+            self.assertIn("  --longterm ", self.good(ctl("help", command)))
 
     def test_slice(self):
         a, s, _, read = self.answers("create a 64K\nslice a s 4K 8K --no-write\n"

@@ -14,6 +14,7 @@
 static const struct argp_option create_options[] = {
 	OPTION("resizable", OPT_RESIZABLE, "it can be resized"),
 	OPTION("exec", OPT_EXEC, "it may be mapped executable"),
+	OPTION("longterm", OPT_LONGTERM, "its mappings may be pinned for long (io_uring, RDMA)"),
 	{ 0 }
 };
 
@@ -21,6 +22,7 @@ static const struct argp_option clone_options[] = {
 	OPTION("no-write", OPT_NO_WRITE, "nobody can ever write it"),
 	OPTION("resizable", OPT_RESIZABLE, "it can be resized"),
 	OPTION("copy-pinned", OPT_COPY_PINNED, "copy pinned pages instead of failing"),
+	OPTION("longterm", OPT_LONGTERM, "its mappings may be pinned for long (io_uring, RDMA)"),
 	{ 0 }
 };
 

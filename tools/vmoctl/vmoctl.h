@@ -62,8 +62,8 @@ struct ctl {
 
 /* The bits of struct call's options, and keys of the rows' argp options. */
 enum opt {
-	OPT_RESIZABLE = 1, OPT_EXEC, OPT_NO_WRITE, OPT_COPY_PINNED, OPT_RAW, OPT_ALL, OPT_BYTES,
-	OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_ECHO, OPT_JSON, OPT_PRETTY, OPT_HELP,
+	OPT_RESIZABLE = 1, OPT_EXEC, OPT_LONGTERM, OPT_NO_WRITE, OPT_COPY_PINNED, OPT_RAW, OPT_ALL,
+	OPT_BYTES, OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_ECHO, OPT_JSON, OPT_PRETTY, OPT_HELP,
 };
 
 struct call {
@@ -274,6 +274,9 @@ struct vmo *instant(struct call *call, struct vmo *vmo);
 extern volatile sig_atomic_t interrupted;
 
 /* ---- handlers ------------------------------------------------------------------------ */
+
+/* VMO_CREATE_*, as the options say. */
+unsigned int create_flags(const struct call *call);
 
 /* A new name for a new object, and the answer that says so; takes @vmo over. */
 enum status object_made(struct call *call, const char *name, struct vmo *vmo);

@@ -103,6 +103,9 @@ class Case(unittest.TestCase):
         """What a script prints that succeeds."""
         return self.good(ctl("run", "-", *options, stdin=text, **more))
 
+    def exits(self, status, done, out="", err=""):
+        self.assertEqual((status, out, err), (done.returncode, done.out, done.err))
+
     def answers(self, text, **more):
         """What each command of a script answers; all succeed."""
         return documents(self.good(ctl("--json", "run", "-", stdin=text, **more)))
@@ -241,9 +244,21 @@ class Family(Case):
         self.assertRegex(self.script("create a 1M\nclone a b"),
                          r"b: snapshot, 1M, id \d+, made from \d+\n\Z")
         self.bad("create a 1\nclone a b 5 4K", "EINVAL", "page aligned")
-        self.bad("create a 1\nclone a b --no-write --resizable", "EINVAL")
+        self.bad("create a 1\nclone a b --no-write --resizable", "EINVAL", "excludes --resizable")
         self.bad("create a 1\nclone a b 4K", None, "OFFSET without LENGTH", status=2)
         self.bad("clone a b", "ENOENT", "there is no object a")
+
+    def test_longterm(self):
+        name = store("in", b"x")
+        answers = self.answers("create a 4K --longterm\nclone a b\nclone a --longterm c\n"
+                               f"slice a s 0 4K\nload l --longterm {name}\ncreate d 4K\n"
+                               "clone d e --longterm\n")
+        self.assertEqual([True, False, True, True, True, False, True],
+                         ["longterm" in x["object"]["flags"] for x in answers])
+        self.bad("create a 4K\nclone a b --longterm --no-write", "EINVAL", "--longterm")
+        self.bad('create "a\\n" 1', "EINVAL", "control")
+        for command in ("create", "load", "clone"):
+            self.assertIn("  --longterm ", self.good(ctl("help", command)))
 
     def test_slice(self):
         a, s, _, read = self.answers("create a 64K\nslice a s 4K 8K --no-write\n"
@@ -437,7 +452,8 @@ class Data(Case):
 
     def test_diff(self):
         def diff(text, *options):
-            return self.answers(text + "\ndiff a b " + " ".join(options))[-1]["diff"]
+            text += "\ndiff --no-fail a b " + " ".join(options)
+            return self.answers(text)[-1]["diff"]
 
         base = "create a 64K\nwrite a 100 x\nclone a b"
         self.assertEqual({"equal": True, "ranges": [], "bytes": 0}, diff(base))
@@ -456,9 +472,38 @@ class Data(Case):
         # Holes of both are skipped: these are a million times a million bytes.
         self.assertEqual([{"offset": 1 << 39, "length": 4096}],
                          diff("create a 1T\ncreate b 1T\nwrite b 512G x")["ranges"])
-        out = self.script(changed + "\ndiff a b\ndiff a a")
+        out = self.script(changed + "\ndiff a b --no-fail\ndiff a a")
         self.assertTrue(out.endswith("offset 4096 length 8192 (8K)\noffset 61440 length 4096 (4K)\n"
                                      "2 ranges, 12K in all\nequal\n"), out)
+
+    def test_diff_in_scripts(self):
+        """A difference ends a script, as what fails does, but not without a word."""
+        text = "create a 4K\ncreate b 4K\nwrite b 0 x\ndiff a b\necho never\n"
+        done = ctl("run", "-", stdin=text)
+        self.assertEqual((1, "vmoctl: stdin:4: a and b differ\n"
+                          "vmoctl: with --no-fail a difference is no failure\n"),
+                         (done.returncode, done.err))
+        self.assertTrue(done.out.endswith("1 range, 4K in all\n"), done.out)
+        done = ctl("--json", "run", "-", stdin=text)
+        self.assertEqual((1, ""), (done.returncode, done.err))
+        self.assertEqual([["object"], ["object"], ["done"], ["diff"]],
+                         [list(x) for x in documents(done.out)])
+        # Of one script in another, too; a shell goes on, and knows the last code.
+        store("inner.vmo", text.encode())
+        done = ctl("run", "-", stdin=f"run {path('inner.vmo')}\necho never\n")
+        self.assertEqual(1, done.returncode)
+        self.assertNotIn("never", done.out)
+        done = ctl("shell", stdin=text)
+        self.assertEqual(0, done.returncode)
+        self.assertTrue(done.out.endswith("never\n"))
+        self.assertEqual(1, ctl("shell", stdin=text.replace("echo never\n", "")).returncode)
+        for last in ("diff a x", "diff x a", "diff --no-fail a x"):
+            self.bad("create a 1\n" + last, "ENOENT", "no object x", status=2)
+        self.answers("create a 1\nexpect ENOENT diff a x")
+        self.bad(text.replace("diff", "expect ENOENT diff").replace("echo never\n", ""), None,
+                 "otherwise than with ENOENT")
+        # What came before a diff, and comes behind it, has its own code.
+        self.bad("create a 1\ndiff a a\ninfo x", "ENOENT")
 
     def test_assert_equal(self):
         out = self.script("create a 1M\nclone a b\nassert-equal a b")
@@ -564,6 +609,38 @@ class Foreign(Case):
         self.assertEqual("equal\n", self.good(ctl("assert-equal", name, name)))
         done = ctl(name, "pin", "0", "4K")
         self.assertEqual(2, done.returncode)
+
+    def test_diff(self):
+        """The codes are those of diff(1)."""
+        name = self.object
+        self.shell.do("clone theirs other")
+        other = self.shell.fd_of("other")
+        self.exits(0, ctl(name, "diff", other), "equal\n")
+        self.shell.do("write other 5K x")
+        want = "offset 4096 length 4096 (4K)\n1 range, 4K in all\n"
+        self.exits(1, ctl(name, "diff", other), want)
+        self.exits(0, ctl(name, "diff", "--no-fail", other), want)
+        self.assertEqual(1, ctl("--json", name, "diff", other).returncode)
+        done = ctl(name, "diff", f"{self.shell.pid}/1")
+        self.assertEqual((2, ""), (done.returncode, done.out))
+        self.assertIn("(ENOTTY)", done.err)
+        done = ctl("--json", name, "diff", f"{self.shell.pid}/1")
+        self.assertEqual((2, 2), (done.returncode, documents(done.out)[0]["error"]["status"]))
+        self.assertEqual(2, ctl(name, "diff").returncode)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([VMOCTL, name, "diff", name], stdout=full,
+                                  stderr=subprocess.DEVNULL)
+        self.assertEqual(2, done.returncode)
+
+    def test_closed_standard_files(self):
+        """Messages must not end in an object whose descriptor got the number of a file."""
+        before = self.shell.do("sum theirs")
+        for status, what in ((1, "read 0 1T >&- 2>&-"), (1, "info <&- >&- 2>&-"),
+                             (1, "info >&-"), (1, "read 0 1T 2>&-"), (0, "info <&- 2>&-")):
+            done = subprocess.run(["sh", "-c", f'"$0" {self.object} {what}', VMOCTL],
+                                  stdin=subprocess.DEVNULL, capture_output=True)
+            self.assertEqual(status, done.returncode, what)
+            self.assertEqual(before, self.shell.do("sum theirs"), what)
 
     def test_position_stays(self):
         """The descriptor that is taken shares its position with its owner's."""

@@ -14,6 +14,7 @@
 static const struct argp_option create_options[] = {
 	OPTION("resizable", OPT_RESIZABLE, "it can be resized"),
 	OPTION("exec", OPT_EXEC, "it may be mapped executable"),
+	OPTION("longterm", OPT_LONGTERM, "its mappings may be pinned for long (io_uring, RDMA)"),
 	{ 0 }
 };
 
@@ -21,6 +22,7 @@ static const struct argp_option clone_options[] = {
 	OPTION("no-write", OPT_NO_WRITE, "nobody can ever write it"),
 	OPTION("resizable", OPT_RESIZABLE, "it can be resized"),
 	OPTION("copy-pinned", OPT_COPY_PINNED, "copy pinned pages instead of failing"),
+	OPTION("longterm", OPT_LONGTERM, "its mappings may be pinned for long (io_uring, RDMA)"),
 	{ 0 }
 };
 
@@ -52,6 +54,7 @@ static const struct argp_option read_options[] = {
 
 static const struct argp_option diff_options[] = {
 	OPTION("exact", OPT_EXACT, "ranges of bytes, not of pages"),
+	OPTION("no-fail", OPT_NO_FAIL, "that they differ is no failure: exit code 0"),
 	{ 0 }
 };
 
@@ -292,14 +295,35 @@ enum status command_try(struct ctl *ctl, int argc, char **argv)
 	return run_row(ctl, command, argc, argv);
 }
 
+/* What did not reach a pipe or a full disk is a failure, too. */
+static enum status flush_output(struct ctl *ctl, enum status status)
+{
+	int bad = fflush(stdout), err = errno;
+
+	if (!bad && !ferror(stdout))
+		return status;
+	clearerr(stdout);
+	fprintf(stderr, "vmoctl: cannot write the output: %s (%s)\n", strerror(err),
+		strerrorname_np(err) ?: "?");
+	return ctl->compares ? TROUBLE : FAILED;
+}
+
 enum status command_run(struct ctl *ctl, int argc, char **argv)
 {
 	enum format format = ctl->format;
-	enum status status = command_try(ctl, argc, argv);
+	enum status status;
 
+	ctl->compares = false;
+	status = command_try(ctl, argc, argv);
+	if (ctl->compares && ctl->error.status)
+		ctl->error.status = TROUBLE;
+	if (ctl->error.status)
+		status = ctl->error.status;
 	error_report(ctl);
 	error_clear(ctl);
 	ctl->format = format;	/* options of the command may have changed it */
+	status = flush_output(ctl, status);
+	ctl->compares = false;
 	return status;
 }
 
@@ -326,6 +350,7 @@ enum status cmd_expect(struct call *call)
 	enum status status = command_try(call->ctl, call->argc - 1, call->argv + 1);
 	const char *got = error->err ? strerrorname_np(error->err) : NULL;
 
+	call->ctl->compares = false;
 	if (status == USAGE)
 		return status;
 	if (status == FAILED && got && !strcmp(got, call->argv[0]))

@@ -212,13 +212,42 @@ static enum status compare_objects(struct diff *diff)
 	return status;
 }
 
+static void put_diff(struct diff *diff)
+{
+	struct json_object *json;
+	char text[SIZE_TEXT];
+
+	if (diff->json) {
+		json = json_object_new_object();
+		json_object_object_add(json, "equal", json_object_new_boolean(!diff->ranges));
+		json_object_object_add(json, "ranges", diff->json);
+		json_object_object_add(json, "bytes", json_object_new_uint64(diff->bytes));
+		answer(diff->call, "diff", json);
+	} else if (diff->ranges) {
+		printf("%" PRIu64 " range%s, %s in all\n", diff->ranges,
+		       diff->ranges == 1 ? "" : "s", size_text(text, diff->bytes, false));
+	} else {
+		puts("equal");
+	}
+}
+
+/* As any other code that is not 0, it ends a script, which is told why. */
+static enum status different(struct call *call)
+{
+	call->ctl->compares = false;
+	if (call->ctl->session && call->ctl->format == TEXT) {
+		fail(call, 0, "%s and %s differ", call->argv[0], call->argv[1]);
+		return fail_hint(call, "with --no-fail a difference is no failure");
+	}
+	return DIFFERENT;
+}
+
 enum status cmd_diff(struct call *call)
 {
 	struct diff diff = { .call = call };
-	struct json_object *json;
 	enum status status;
-	char text[SIZE_TEXT];
 
+	call->ctl->compares = true;
 	if (call->ctl->format != TEXT)
 		diff.json = json_object_new_array();
 	status = compare_objects(&diff);
@@ -226,20 +255,8 @@ enum status cmd_diff(struct call *call)
 		json_object_put(diff.json);
 		return status;
 	}
-	if (!diff.json) {
-		if (diff.ranges)
-			printf("%" PRIu64 " range%s, %s in all\n", diff.ranges,
-			       diff.ranges == 1 ? "" : "s", size_text(text, diff.bytes, false));
-		else
-			puts("equal");
-		return OK;
-	}
-	json = json_object_new_object();
-	json_object_object_add(json, "equal", json_object_new_boolean(!diff.ranges));
-	json_object_object_add(json, "ranges", diff.json);
-	json_object_object_add(json, "bytes", json_object_new_uint64(diff.bytes));
-	answer(call, "diff", json);
-	return OK;
+	put_diff(&diff);
+	return diff.ranges && !option(call, OPT_NO_FAIL) ? different(call) : OK;
 }
 
 enum status cmd_assert_equal(struct call *call)

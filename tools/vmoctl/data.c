@@ -121,8 +121,7 @@ static bool has_size(const struct loader *loader, struct stat *st)
 static enum status load(struct loader *loader)
 {
 	struct call *call = loader->call;
-	unsigned int flags = (option(call, OPT_RESIZABLE) ? VMO_CREATE_RESIZABLE : 0) |
-			     (option(call, OPT_EXEC) ? VMO_CREATE_EXEC : 0);
+	unsigned int flags = create_flags(call);
 	struct stat st = { .st_size = 0 };
 	bool sized = has_size(loader, &st);
 	enum status status;

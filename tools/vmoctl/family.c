@@ -44,10 +44,15 @@ static enum status child_made(struct call *call, struct vmo *vmo)
 	return object_made(call, call->argv[1], vmo);
 }
 
+unsigned int create_flags(const struct call *call)
+{
+	return (option(call, OPT_RESIZABLE) ? VMO_CREATE_RESIZABLE : 0) |
+	       (option(call, OPT_EXEC) ? VMO_CREATE_EXEC : 0) |
+	       (option(call, OPT_LONGTERM) ? VMO_CREATE_LONGTERM : 0);
+}
+
 enum status cmd_create(struct call *call)
 {
-	unsigned int flags = (option(call, OPT_RESIZABLE) ? VMO_CREATE_RESIZABLE : 0) |
-			     (option(call, OPT_EXEC) ? VMO_CREATE_EXEC : 0);
 	struct vmo *vmo;
 	uint64_t size;
 	int dev;
@@ -57,7 +62,7 @@ enum status cmd_create(struct call *call)
 	dev = device(call);
 	if (dev < 0)
 		return FAILED;
-	vmo = vmo_create(dev, size, flags, call->argv[0]);
+	vmo = vmo_create(dev, size, create_flags(call), call->argv[0]);
 	if (!vmo)
 		return fail(call, errno, "cannot create %s", call->argv[0]);
 	return object_made(call, call->argv[0], vmo);
@@ -77,7 +82,8 @@ enum status cmd_clone(struct call *call)
 {
 	unsigned int flags = (option(call, OPT_NO_WRITE) ? VMO_CLONE_NO_WRITE : 0) |
 			     (option(call, OPT_RESIZABLE) ? VMO_CLONE_RESIZABLE : 0) |
-			     (option(call, OPT_COPY_PINNED) ? VMO_CLONE_COPY_PINNED : 0);
+			     (option(call, OPT_COPY_PINNED) ? VMO_CLONE_COPY_PINNED : 0) |
+			     (option(call, OPT_LONGTERM) ? VMO_CLONE_LONGTERM : 0);
 	struct vmo *vmo = object_arg(call, 0);
 	uint64_t offset = 0, size;
 	struct vmo_info info;

@@ -56,6 +56,7 @@ static void pad(int count)
 
 static void note_hidden(const struct members *members)
 {
+	fflush(stdout);
 	if (members->hidden)
 		fprintf(stderr, "vmoctl: %zu processes may not be looked into: root may\n",
 			members->hidden);

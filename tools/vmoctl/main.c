@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* vmoctl [OPTION...] COMMAND | PID/FD COMMAND: the arguments of the program. */
 #define _GNU_SOURCE
-#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include "vmoctl.h"
 
@@ -51,16 +50,21 @@ static const struct argp argp = {
 	.doc = "Virtual memory objects on the command line.\v"
 	       "PID/FD is a descriptor of a process. \"vmoctl help\" lists the commands, "
 	       "\"vmoctl shell\" reads them from the terminal. Exit codes: 0 done, 1 failed, "
-	       "2 wrong usage. See vmoctl(1).",
+	       "2 wrong usage; of diff 0 equal, 1 different, 2 trouble. See vmoctl(1).",
 };
 
-/* What did not reach a pipe or a full disk is a failure. */
-static enum status flush(enum status status)
+/*
+ * Who starts us without standard files must not find our messages in an object
+ * whose descriptor got their number. What is opened here can neither be read nor
+ * written, so that using it is an error.
+ */
+static void fill_standard_files(void)
 {
-	if (!fflush(stdout) && !ferror(stdout))
-		return status;
-	fprintf(stderr, "vmoctl: cannot write the output: %s\n", strerror(errno));
-	return FAILED;
+	static const int modes[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+			_exit(FAILED);
 }
 
 int main(int argc, char **argv)
@@ -70,8 +74,7 @@ int main(int argc, char **argv)
 	enum status status;
 
 	setlocale(LC_ALL, "");
-	/* So that errors and answers come out in order, also into one file. */
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	fill_standard_files();
 	argp_err_exit_status = USAGE;
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments))
 		return USAGE;
@@ -80,5 +83,5 @@ int main(int argc, char **argv)
 	error_clear(&ctl);
 	if (ctl.dev >= 0)
 		close(ctl.dev);
-	return flush(status);
+	return status;
 }

@@ -152,6 +152,12 @@ static const struct {
 	{ ERANGE, NULL, "it is not inside of the object: see \"info\"; the largest size is in "
 			"\"probe\"" },
 	{ EINVAL, "slice", "OFFSET has to be page aligned, and the slice inside of the object" },
+	{ EINVAL, "clone", "OFFSET has to be page aligned; --no-write excludes --resizable and "
+			   "--longterm" },
+	{ EINVAL, "create", "a name has no control characters; what the module can do is in "
+			    "\"probe\"" },
+	{ EINVAL, "load", "a name has no control characters; what the module can do is in "
+			  "\"probe\"" },
 	{ EINVAL, "name", "a name has no control characters" },
 	{ EINVAL, NULL, "OFFSET, and for decommit and pin LENGTH, have to be page aligned" },
 	{ ENAMETOOLONG, NULL, "a name has at most 63 bytes" },

@@ -144,6 +144,7 @@ static void echo_line(const char *line)
 		fputs(PROMPT, stdout);
 	put_escaped(stdout, line);
 	putchar('\n');
+	fflush(stdout);		/* the command may take long */
 }
 
 static enum status run_lines(struct ctl *ctl, const struct script *script)

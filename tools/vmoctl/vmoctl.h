@@ -19,8 +19,8 @@
 #include <stdio.h>
 #include <vmo.h>
 
-/* Exit codes, too. */
-enum status { OK = 0, FAILED = 1, USAGE = 2 };
+/* Exit codes, too; those of diff are as in diff(1). */
+enum status { OK = 0, FAILED = 1, DIFFERENT = 1, USAGE = 2, TROUBLE = 2 };
 
 enum format { TEXT, JSON, PRETTY };
 
@@ -50,6 +50,7 @@ struct ctl {
 	bool session;		/* in a shell or a script, where names exist */
 	bool leave;		/* "exit" was said */
 	bool stdin_taken;	/* the script comes from there */
+	bool compares;		/* the current command is one whose failures are TROUBLE */
 	int dev;		/* /dev/vmo, once it is needed; else -1 */
 	struct handle *handles;
 	const char *file;	/* where the current line is from, or NULL */
@@ -62,8 +63,9 @@ struct ctl {
 
 /* The bits of struct call's options, and keys of the rows' argp options. */
 enum opt {
-	OPT_RESIZABLE = 1, OPT_EXEC, OPT_NO_WRITE, OPT_COPY_PINNED, OPT_RAW, OPT_ALL, OPT_BYTES,
-	OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_ECHO, OPT_JSON, OPT_PRETTY, OPT_HELP,
+	OPT_RESIZABLE = 1, OPT_EXEC, OPT_LONGTERM, OPT_NO_WRITE, OPT_COPY_PINNED, OPT_RAW, OPT_ALL,
+	OPT_BYTES, OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_NO_FAIL, OPT_ECHO, OPT_JSON,
+	OPT_PRETTY, OPT_HELP,
 };
 
 struct call {
@@ -274,6 +276,9 @@ struct vmo *instant(struct call *call, struct vmo *vmo);
 extern volatile sig_atomic_t interrupted;
 
 /* ---- handlers ------------------------------------------------------------------------ */
+
+/* VMO_CREATE_*, as the options say. */
+unsigned int create_flags(const struct call *call);
 
 /* A new name for a new object, and the answer that says so; takes @vmo over. */
 enum status object_made(struct call *call, const char *name, struct vmo *vmo);

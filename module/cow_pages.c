@@ -10,7 +10,7 @@
  */
 #include "engine.h"
 #include "page.h"
-#include "cow_pages.h"
+#include "cow_internal.h"
 
 /* Every content, before and after each snapshot, has an epoch of its own. */
 static atomic64_t epochs = ATOMIC64_INIT(0);
@@ -61,17 +61,6 @@ void vmo_cow_unlock_excl(struct vmo_cow_pages *cow)
 	up_write(&cow->lock);
 }
 
-/* Key to leaf bit. */
-static inline u64 key_bit(pgoff_t key)
-{
-	return BIT_ULL(key & VMO_LEAF_MASK);
-}
-
-static inline unsigned int key_slot(pgoff_t key)
-{
-	return key & VMO_LEAF_MASK;
-}
-
 /* ---- reading ----------------------------------------------------------- */
 
 struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key)
@@ -89,7 +78,7 @@ static void unlock_put(struct page *page)
 /*
  * A hole that is mapped has a zero page in its PTE, which has to go when the
  * slot is filled. Here: say that there may be one, then look again, with the
- * zero page locked. There (filled()): fill the slot, then ask whether there
+ * zero page locked. There (vmo_cow_filled()): fill the slot, then ask whether there
  * may be one, and wait for the zero page's lock. One of the two sees the other.
  */
 static struct page *map_hole(struct vmo_cow_pages *cow, pgoff_t key)
@@ -100,7 +89,7 @@ static struct page *map_hole(struct vmo_cow_pages *cow, pgoff_t key)
 		WRITE_ONCE(cow->zero_mapped, true);
 	vmo_page_get(zero);
 	vmo_page_lock(zero);
-	smp_mb();	/* the flag before the look-up; pairs with filled() */
+	smp_mb();	/* the flag before the look-up; pairs with vmo_cow_filled() */
 	if (vmo_tree_has_page(&cow->tree, key, NULL))
 		return zero;
 	unlock_put(zero);
@@ -115,8 +104,7 @@ static void wait_zero_page(struct vmo_cow_pages *cow, pgoff_t key)
 	vmo_page_unlock(zero);
 }
 
-/* The slots of @mask, in the leaf that starts at @base, were holes until now. */
-static void filled(struct vmo_cow_pages *cow, pgoff_t base, u64 mask)
+void vmo_cow_filled(struct vmo_cow_pages *cow, pgoff_t base, u64 mask)
 {
 	unsigned int first, last, i;
 
@@ -171,15 +159,6 @@ struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key)
 }
 
 /* ---- owning ------------------------------------------------------------ */
-
-/* Bits of a former epoch say nothing. Leaf lock. */
-static void leaf_renew(struct vmo_cow_pages *cow, struct vmo_leaf *leaf)
-{
-	if (leaf->epoch == cow->epoch)
-		return;
-	leaf->epoch = cow->epoch;
-	leaf->mine = 0;
-}
 
 /* Is @page, in an exclusive leaf, known to be ours? Leaf lock. */
 static bool known_ours(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t key,
@@ -266,7 +245,7 @@ static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 	leaf->slot[key_slot(key)] = page;
 	set_ours(cow, path, key, flags);
 	spin_unlock(&leaf->lock);
-	filled(cow, key & ~VMO_LEAF_MASK, key_bit(key));
+	vmo_cow_filled(cow, key & ~VMO_LEAF_MASK, key_bit(key));
 	*out = page;
 	return 0;
 }
@@ -486,7 +465,7 @@ static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t f
 			unlock_put(page);
 		}
 	}
-	filled(cow, first & ~VMO_LEAF_MASK, done);
+	vmo_cow_filled(cow, first & ~VMO_LEAF_MASK, done);
 	unlock_filled(leaf, done);
 	return ret;
 }
@@ -606,11 +585,7 @@ void vmo_cow_unpin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	}
 }
 
-/*
- * The first key in [first, last] whose page is pinned, else last + 1. Content
- * lock exclusive. A pinned page has its writable bit set.
- */
-static pgoff_t next_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+pgoff_t vmo_cow_next_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	struct vmo_leaf *leaf;
 	pgoff_t key = first, base;
@@ -669,14 +644,13 @@ static void wait_pages(struct vmo_leaf *leaf, u64 mask)
 	}
 }
 
-/* Takes the PTEs of what was cut from @cow. Content lock exclusive. */
-static void revoke_cut(struct vmo_cow_pages *cow, struct vmo_page_tree *cut, pgoff_t first,
-		       pgoff_t last)
+void vmo_cow_revoke(struct vmo_cow_pages *cow, const struct vmo_page_tree *tree,
+		    pgoff_t first, pgoff_t last)
 {
 	pgoff_t key = first, from = last, to = 0;
 	struct vmo_leaf *leaf;
 
-	while ((leaf = vmo_tree_next_leaf(cut, &key, last, false))) {
+	while ((leaf = vmo_tree_next_leaf(tree, &key, last, false))) {
 		from = min(from, key);
 		to = min(last, key | VMO_LEAF_MASK);
 		wait_pages(leaf, ~0ULL);
@@ -704,7 +678,7 @@ static int lock_for_cut(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 			ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			return ret;
-		*next = next_pinned(cow, first, last);
+		*next = vmo_cow_next_pinned(cow, first, last);
 		if (*next == first)
 			return 0;
 		vmo_tree_cut_need(&cow->tree, widen_first(cow, first),
@@ -734,7 +708,7 @@ static int cut_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	} else if (*next > first) {
 		vmo_tree_cut(&cut, &cow->tree, widen_first(cow, first),
 			     widen_last(cow, *next - 1), &pool);
-		revoke_cut(cow, &cut, first, *next - 1);
+		vmo_cow_revoke(cow, &cut, first, *next - 1);
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
@@ -795,7 +769,7 @@ static void wait_zero_pages(struct vmo_cow_pages *cow)
 {
 	unsigned int i;
 
-	smp_mb();	/* as in filled(); here the lock excludes map_hole() */
+	smp_mb();	/* as in vmo_cow_filled(); here the lock excludes map_hole() */
 	if (!READ_ONCE(cow->zero_mapped))
 		return;
 	for (i = 0; i < VMO_ZERO_PAGES; i++) {
@@ -822,7 +796,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 		last = cow->end - 1;
 		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
 		vmo_tree_cut(&cut, &cow->tree, first, VMO_KEY_MAX, &pool);
-		revoke_cut(cow, &cut, end, last);
+		vmo_cow_revoke(cow, &cut, end, last);
 		wait_zero_pages(cow);
 		cow->ops->unmap(cow, end, last, true);
 	}
@@ -983,7 +957,7 @@ drain:
 /* ---- asking ------------------------------------------------------------ */
 
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
-		  struct vmo_usage *usage)
+		  struct vmo_tally *usage)
 {
 	int ret = vmo_cow_lock_shared(cow);
 
@@ -1034,4 +1008,71 @@ int vmo_cow_seek(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool ho
 	ret = seek_locked(cow, first, last, hole, found);
 	vmo_cow_unlock_shared(cow);
 	return ret;
+}
+
+static unsigned int page_state(struct vmo_path *path, unsigned int slot, struct page *page)
+{
+	unsigned int state = VMO_STATE_PRESENT;
+
+	if (!path->exclusive || vmo_page_shares(page) > 1)
+		state |= VMO_STATE_SHARED;
+	if (vmo_page_pins(page))
+		state |= VMO_STATE_PINNED;
+	if (path->leaf->writable & BIT_ULL(slot))
+		state |= VMO_STATE_WRITABLE;
+	return state;
+}
+
+/* From *@key to the end of the leaf. Leaf lock. False: the caller wants no more. */
+static bool walk_leaf(struct vmo_path *path, pgoff_t *key, pgoff_t last, vmo_walk_fn fn,
+		      void *arg)
+{
+	pgoff_t to = min(last, *key | VMO_LEAF_MASK);
+	struct page *page;
+	unsigned int slot;
+
+	for (; *key <= to; ++*key) {
+		slot = key_slot(*key);
+		page = vmo_slot_page(path->leaf->slot[slot]);
+		if (!fn(*key, *key, page, page ? page_state(path, slot, page) : 0, arg))
+			return false;
+	}
+	return true;
+}
+
+/* Leaves per hold of the content lock. */
+#define WALK_LEAVES	64
+
+int vmo_cow_walk(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_walk_fn fn,
+		 void *arg)
+{
+	unsigned int leaves = WALK_LEAVES;
+	struct vmo_path path;
+	struct vmo_leaf *leaf;
+	bool more = true;
+	pgoff_t next;
+	int ret;
+
+	ret = vmo_cow_lock_shared(cow);
+	if (ret)
+		return ret;
+	while (more && *key <= last && leaves--) {
+		next = *key;
+		leaf = vmo_tree_next_leaf(&cow->tree, &next, last, false);
+		if (!leaf)
+			next = last + 1;
+		if (next > *key) {
+			more = fn(*key, next - 1, NULL, 0, arg);
+			if (more)
+				*key = next;
+			continue;
+		}
+		vmo_tree_find(&cow->tree, *key, &path);
+		spin_lock(&leaf->lock);
+		more = walk_leaf(&path, key, last, fn, arg);
+		spin_unlock(&leaf->lock);
+		cond_resched();
+	}
+	vmo_cow_unlock_shared(cow);
+	return 0;
 }

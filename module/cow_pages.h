@@ -162,9 +162,46 @@ void vmo_cow_unpin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgoff_t limit,
 		     bool copy_pinned);
 
+/*
+ * vmo_cow_transfer - move pages from one place to another
+ *
+ * Lets [@to, @to + *@count) of @dst have what [@from, @from + *@count) of @src has,
+ * which reads zero afterwards. The two may be one content, and the ranges may overlap
+ * if, for @to after @from, @back is set. No lock held. Does one piece of the range,
+ * from its start or with @back its end, and says in *@count how long that is; to
+ * both contents it happens at one instant.
+ *
+ * Return: 0; -ERANGE if a range is not inside [base, end); -EBADFD if a page of the
+ * two ranges, anywhere, is pinned; -ENOMEM, -EINTR, -EIO. An error changes nothing.
+ */
+int vmo_cow_transfer(struct vmo_cow_pages *dst, pgoff_t to, struct vmo_cow_pages *src,
+		     pgoff_t from, bool back, pgoff_t *count);
+
+/* States of a page. */
+#define VMO_STATE_PRESENT	1U
+#define VMO_STATE_SHARED	2U	/* others of the family reach it, too */
+#define VMO_STATE_PINNED	4U
+#define VMO_STATE_WRITABLE	8U
+
+/*
+ * Keys in a row that are alike: holes, or one page. Called under the leaf lock: must
+ * not sleep. False ends the walk in front of @first.
+ */
+typedef bool (*vmo_walk_fn)(pgoff_t first, pgoff_t last, struct page *page,
+			    unsigned int state, void *arg);
+
+/*
+ * vmo_cow_walk - look at [*@key, @last], in order
+ *
+ * No lock held. Looks at a part of it at one instant, and raises *@key to where it
+ * stopped, past @last at the end. -EINTR. Keys past the end are holes.
+ */
+int vmo_cow_walk(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_walk_fn fn,
+		 void *arg);
+
 /* Sums up what the content holds. No lock held; -EINTR. */
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
-		  struct vmo_usage *usage);
+		  struct vmo_tally *usage);
 
 /*
  * The first key in [@first, @last] with a page (@hole false) or without

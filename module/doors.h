@@ -20,6 +20,17 @@ int vmo_open(struct inode *inode, struct file *file);
 /* The object behind @file, NULL if it is not one of ours. */
 struct vmo *vmo_from_file(struct file *file);
 
+static inline struct vmo_view *vmo_view_of(struct inode *inode)
+{
+	return inode->i_private;
+}
+
+/* What @file, of an object, may be used for: VMO_RIGHT_*. */
+unsigned int vmo_file_rights(struct file *file);
+
+/* The object was written through @file. Takes no lock. */
+int vmo_file_touch(struct file *file);
+
 /* Bytes of a name as it is printed, with the zero at the end. */
 #define VMO_NAME_ESCAPED	(4 * VMO_NAME_SIZE)
 bool vmo_name_escaped(struct vmo *vmo, char *buffer);
@@ -31,6 +42,7 @@ bool vmo_name_escaped(struct vmo *vmo, char *buffer);
  * @pages: size; of a reference that of a slice
  * @size: content size in bytes; not of references
  * @flags: VMO_OBJ_*
+ * @rights: VMO_RIGHT_* of its own view
  * @name: a valid name; NULL for the parent's
  */
 struct vmo_spec {
@@ -39,6 +51,7 @@ struct vmo_spec {
 	pgoff_t pages;
 	loff_t size;
 	unsigned long flags;
+	unsigned int rights;
 	const char *name;
 };
 
@@ -46,6 +59,8 @@ struct vmo_spec {
 struct file *vmo_file_create(const struct vmo_spec *spec);
 struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned);
 struct file *vmo_file_share(const struct vmo_spec *spec);
+/* A file of a new view of @vmo. */
+struct file *vmo_file_restrict(struct vmo *vmo, unsigned int rights);
 
 /* A file whose release unpins. Range in bytes, page aligned, not empty. */
 struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length);
@@ -62,6 +77,10 @@ extern const struct file_operations vmo_vma_fops;
 
 /* VMO_READ, VMO_WRITE: sets rw->actual, also on failure. */
 int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, bool write);
+
+/* look.c: the commands, with kernel copies of their structures. */
+int vmo_look_pages(struct vmo *vmo, struct vmo_pages *arg);
+int vmo_look_up(struct vmo *vmo, struct vmo_lookup *arg);
 
 /* mmap.c */
 extern const struct vmo_cow_ops vmo_mapping_ops;

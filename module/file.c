@@ -191,7 +191,7 @@ static int stuck(struct copy *copy, bool write)
 
 static void raise(struct copy *copy)
 {
-	if (copy->raise && copy->pos > i_size_read(copy->vmo->inode))
+	if (copy->raise && copy->pos > i_size_read(copy->vmo->view.inode))
 		vmo_object_set_content_size(copy->vmo, copy->pos);
 }
 
@@ -226,7 +226,7 @@ static ssize_t vmo_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t size = i_size_read(inode);
 	struct copy copy = {
-		.vmo = inode->i_private, .pos = iocb->ki_pos, .iter = to,
+		.vmo = vmo_view_of(inode)->vmo, .pos = iocb->ki_pos, .iter = to,
 		.nowait = iocb->ki_flags & IOCB_NOWAIT,
 	};
 	ssize_t total;
@@ -262,7 +262,7 @@ static ssize_t clip_to_limits(struct vmo *vmo, loff_t pos, size_t bytes)
 }
 
 /* How much of a write fits, once the object has grown if it can; or an error. */
-static ssize_t write_room(struct copy *copy, size_t bytes)
+static ssize_t write_room(struct copy *copy, struct vmo_view *view, size_t bytes)
 {
 	struct vmo *vmo = copy->vmo;
 	ssize_t room = clip_to_limits(vmo, copy->pos, bytes);
@@ -271,10 +271,10 @@ static ssize_t write_room(struct copy *copy, size_t bytes)
 
 	if (room < 0 || copy->pos + room <= size)
 		return room;
-	if (vmo->flags & VMO_OBJ_MAY_RESIZE) {
+	if (view->rights & VMO_RIGHT_RESIZE) {
 		if (copy->nowait)
 			return -EAGAIN;
-		err = vmo_object_grow(vmo, copy->pos + room);
+		err = vmo_object_grow(view, copy->pos + room);
 		return err ? err : room;
 	}
 	return copy->pos < size ? size - copy->pos : -ENOSPC;
@@ -293,8 +293,9 @@ static ssize_t vmo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
+	struct vmo_view *view = vmo_view_of(inode);
 	struct copy copy = {
-		.vmo = inode->i_private, .pos = iocb->ki_pos, .iter = from,
+		.vmo = view->vmo, .pos = iocb->ki_pos, .iter = from,
 		.nowait = iocb->ki_flags & IOCB_NOWAIT, .raise = true,
 	};
 	ssize_t room, total = 0;
@@ -307,8 +308,8 @@ static ssize_t vmo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return err;
 	if (iocb->ki_flags & IOCB_APPEND)
 		copy.pos = i_size_read(inode);
-	room = write_room(&copy, iov_iter_count(from));
-	err = room < 0 ? room : file_update_time(file);
+	room = write_room(&copy, view, iov_iter_count(from));
+	err = room < 0 ? room : vmo_file_touch(file);
 	if (!err) {
 		copy.left = room;
 		err = copy_all(&copy, true);
@@ -339,7 +340,7 @@ int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, b
 	if (!copy.left)
 		return 0;
 	if (write)
-		err = file_update_time(file);
+		err = vmo_file_touch(file);
 	else
 		file_accessed(file);
 	if (!err)
@@ -353,7 +354,7 @@ int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, b
 static loff_t seek_content(struct file *file, loff_t offset, bool hole)
 {
 	struct inode *inode = file_inode(file);
-	struct vmo *vmo = inode->i_private;
+	struct vmo *vmo = vmo_view_of(inode)->vmo;
 	loff_t size = i_size_read(inode);
 	pgoff_t found;
 	int err;
@@ -383,9 +384,9 @@ static loff_t vmo_llseek(struct file *file, loff_t offset, int whence)
 /* ---- allocate ---------------------------------------------------------- */
 
 /* Pages behind the end there can only be where the object can grow. */
-static int grow_to(struct vmo *vmo, loff_t end)
+static int grow_to(struct vmo_view *view, loff_t end)
 {
-	int err = vmo_object_grow(vmo, end);
+	int err = vmo_object_grow(view, end);
 
 	switch (err) {
 	case -EPERM:
@@ -398,9 +399,10 @@ static int grow_to(struct vmo *vmo, loff_t end)
 	return err;
 }
 
-static int allocate_locked(struct vmo *vmo, int mode, loff_t offset, loff_t end)
+static int allocate_locked(struct vmo_view *view, int mode, loff_t offset, loff_t end)
 {
-	bool raise = !(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(vmo->inode);
+	bool raise = !(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(view->inode);
+	struct vmo *vmo = view->vmo;
 	int err = 0;
 
 	if (mode & FALLOC_FL_PUNCH_HOLE) {
@@ -408,9 +410,9 @@ static int allocate_locked(struct vmo *vmo, int mode, loff_t offset, loff_t end)
 		return end > offset ? vmo_object_zero(vmo, offset, end - offset) : 0;
 	}
 	if (raise)
-		err = inode_newsize_ok(vmo->inode, end);
+		err = inode_newsize_ok(view->inode, end);
 	if (!err)
-		err = grow_to(vmo, end);
+		err = grow_to(view, end);
 	if (err)
 		return err;
 	if (mode & FALLOC_FL_ZERO_RANGE)
@@ -424,7 +426,8 @@ static int allocate_locked(struct vmo *vmo, int mode, loff_t offset, loff_t end)
 
 static long vmo_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
 {
-	struct vmo *vmo = file_inode(file)->i_private;
+	struct vmo_view *view = vmo_view_of(file_inode(file));
+	struct vmo *vmo = view->vmo;
 	int err;
 
 	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
@@ -437,13 +440,13 @@ static long vmo_fallocate(struct file *file, int mode, loff_t offset, loff_t len
 	}
 	if (down_write_killable(&vmo->content->size_lock))
 		return -EINTR;
-	err = allocate_locked(vmo, mode, offset, offset + length);
+	err = allocate_locked(view, mode, offset, offset + length);
 	/*
 	 * Not file_modified(): that may change the mode, for which we would need the
 	 * inode's lock. The mode's set-id bits mean nothing on an internal mount.
 	 */
 	if (!err)
-		file_update_time(file);
+		vmo_file_touch(file);
 	up_write(&vmo->content->size_lock);
 	return err;
 }
@@ -451,7 +454,7 @@ static long vmo_fallocate(struct file *file, int mode, loff_t offset, loff_t len
 /* MADV_REMOVE comes this way: the offsets of such a file are keys. */
 static long vma_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
 {
-	struct vmo *vmo = file_inode(file)->i_private;
+	struct vmo *vmo = vmo_view_of(file_inode(file))->vmo;
 	loff_t base = (loff_t)vmo->base << PAGE_SHIFT;
 
 	if (offset < base)
@@ -471,7 +474,7 @@ static int vmo_fadvise(struct file *file, loff_t offset, loff_t length, int advi
 /* H3: EPOLLPRI is set while there are no children. */
 static __poll_t vmo_poll(struct file *file, poll_table *wait)
 {
-	struct vmo *vmo = file_inode(file)->i_private;
+	struct vmo *vmo = vmo_view_of(file_inode(file))->vmo;
 
 	poll_wait(file, &vmo->childless, wait);
 	return DEFAULT_POLLMASK | (READ_ONCE(vmo->nr_children) ? 0 : EPOLLPRI);
@@ -479,7 +482,7 @@ static __poll_t vmo_poll(struct file *file, poll_table *wait)
 
 static void vmo_show_fdinfo(struct seq_file *m, struct file *file)
 {
-	struct vmo *vmo = file_inode(file)->i_private;
+	struct vmo *vmo = vmo_view_of(file_inode(file))->vmo;
 	char name[VMO_NAME_ESCAPED];
 	struct vmo_family family;
 

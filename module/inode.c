@@ -105,11 +105,24 @@ static bool is_object(struct inode *inode)
 	return inode->i_fop == &vmo_fops;
 }
 
+static void view_free(struct vmo_view *view)
+{
+	struct vmo *vmo = view->vmo;
+
+	if (view == &vmo->view) {
+		vmo_object_free(vmo);
+		return;
+	}
+	vmo_view_leave(view);
+	kfree(view);
+	iput(vmo->view.inode);
+}
+
 static void vmo_evict_inode(struct inode *inode)
 {
 	clear_inode(inode);
 	if (is_object(inode))
-		vmo_object_free(inode->i_private);
+		view_free(vmo_view_of(inode));
 }
 
 static const struct super_operations vmo_super_ops = {
@@ -136,7 +149,7 @@ bool vmo_name_escaped(struct vmo *vmo, char *buffer)
 /* The name for /proc/PID/maps and fd links goes to the end of the buffer. */
 static char *vmo_dname(struct dentry *dentry, char *buffer, int len)
 {
-	struct vmo *vmo = d_inode(dentry)->i_private;
+	struct vmo *vmo = vmo_view_of(d_inode(dentry))->vmo;
 	char name[32 + VMO_NAME_ESCAPED];
 	int size = snprintf(name, 32, "/vmo:%llu:", vmo->id);
 
@@ -178,7 +191,7 @@ static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct ia
 	int err = setattr_prepare(idmap, dentry, attr);
 
 	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
-		err = vmo_object_resize(inode->i_private, attr->ia_size);
+		err = vmo_object_resize(vmo_view_of(inode), attr->ia_size);
 	if (err)
 		return err == -ERANGE || err == -EINVAL ? -EFBIG : err;
 	setattr_copy(idmap, inode, attr);
@@ -190,12 +203,16 @@ static int vmo_getattr(struct mnt_idmap *idmap, const struct path *path, struct 
 		       u32 request_mask, unsigned int query_flags)
 {
 	struct inode *inode = d_inode(path->dentry);
-	struct vmo *vmo = inode->i_private;
+	struct vmo *vmo = vmo_view_of(inode)->vmo;
 	pgoff_t pages = vmo_object_pages(vmo);
-	struct vmo_usage usage = { };
+	struct vmo_tally usage = { };
 	int err = 0;
 
-	generic_fillattr(idmap, request_mask, inode, stat);
+	/* All views are one file; who owns it and may open it is each view's own. */
+	generic_fillattr(idmap, request_mask, vmo->view.inode, stat);
+	stat->mode = inode->i_mode;
+	stat->uid = inode->i_uid;
+	stat->gid = inode->i_gid;
 	if (request_mask & STATX_BLOCKS && pages)
 		err = vmo_cow_usage(&vmo->content->cow, vmo->base, vmo->base + pages - 1, &usage);
 	stat->blocks = usage.pages << (PAGE_SHIFT - 9);
@@ -208,41 +225,86 @@ static const struct inode_operations vmo_inode_ops = {
 	.getattr = vmo_getattr,
 };
 
-/* Takes over @vmo, also when it fails. */
-static struct inode *object_inode(struct super_block *sb, struct vmo *vmo,
-				  const struct vmo_spec *spec)
+static const struct {
+	unsigned int right;
+	umode_t inode;
+	fmode_t file;
+} modes[] = {
+	{ VMO_RIGHT_READ, 0400, FMODE_READ },
+	{ VMO_RIGHT_WRITE, 0200, FMODE_WRITE },
+	{ VMO_RIGHT_EXEC, 0100, 0 },		/* see vmo_open() */
+};
+
+/* Takes over @view, also when it fails. Content size as for vmo_view_join(). */
+static struct inode *view_inode(struct super_block *sb, struct vmo_view *view, loff_t size,
+				struct vmo_view *like)
 {
 	struct inode *inode = alloc_anon_inode(sb);
+	unsigned int i;
 
 	if (IS_ERR(inode)) {
-		vmo_object_free(vmo);
+		view_free(view);
 		return inode;
 	}
-	inode->i_mode = S_IFREG | 0400;
-	if (!(vmo->flags & VMO_OBJ_NO_WRITE))
-		inode->i_mode |= 0200;
-	if (vmo->flags & VMO_OBJ_EXEC)
-		inode->i_mode |= 0100;
+	inode->i_mode = S_IFREG;
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		if (view->rights & modes[i].right)
+			inode->i_mode |= modes[i].inode;
 	inode->i_flags &= ~S_ANON_INODE;	/* it is a regular file to everybody */
 	inode->i_op = &vmo_inode_ops;
 	inode->i_fop = &vmo_fops;
-	inode->i_private = vmo;
-	vmo_object_join(vmo, inode, spec->size,
-			vmo->flags & VMO_OBJ_REFERENCE ? spec->parent : NULL);
+	inode->i_private = view;
+	vmo_view_join(view, inode, size, like);
 	return inode;
 }
 
 struct vmo *vmo_from_file(struct file *file)
 {
-	return file->f_op == &vmo_fops ? file_inode(file)->i_private : NULL;
+	return file->f_op == &vmo_fops ? vmo_view_of(file_inode(file))->vmo : NULL;
+}
+
+unsigned int vmo_file_rights(struct file *file)
+{
+	unsigned int rights = vmo_view_of(file_inode(file))->rights;
+
+	if (!(file->f_mode & FMODE_READ))
+		rights &= ~VMO_RIGHT_READ;
+	if (!(file->f_mode & FMODE_WRITE))
+		rights &= ~VMO_RIGHT_WRITE;
+	return rights;
+}
+
+/* The object's own inode has the times; not inline, for the size of its stack. */
+static noinline void touch_through_view(struct inode *inode)
+{
+	struct iattr attr = { .ia_valid = ATTR_MTIME | ATTR_CTIME };
+
+	attr.ia_mtime = current_time(inode);
+	attr.ia_ctime = attr.ia_mtime;
+	setattr_copy(&nop_mnt_idmap, inode, &attr);
+}
+
+int vmo_file_touch(struct file *file)
+{
+	struct inode *inode = vmo_view_of(file_inode(file))->vmo->view.inode;
+
+	if (file_inode(file) == inode)
+		return file_update_time(file);
+	touch_through_view(inode);
+	return 0;
 }
 
 int vmo_open(struct inode *inode, struct file *file)
 {
-	struct vmo *vmo = inode->i_private;
+	struct vmo_view *view = vmo_view_of(inode);
+	struct vmo *vmo = view->vmo;
+	unsigned int i;
 
-	/* The mode says so, too, but not to everybody. */
-	if (file->f_mode & FMODE_WRITE && vmo->flags & VMO_OBJ_NO_WRITE)
+	/* The inode's mode says so, too, but not to everybody, and it can be changed. */
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		if (file->f_mode & modes[i].file && !(view->rights & modes[i].right))
+			return -EACCES;
+	if (file->f_flags & __FMODE_EXEC && !(view->rights & VMO_RIGHT_EXEC))
 		return -EACCES;
 	file->f_mapping = vmo->content->home->mapping;
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE | FMODE_NOWAIT;
@@ -263,38 +325,66 @@ static struct file *file_on_inode(struct inode *inode, int flags,
 	return file;
 }
 
+/* Takes over @inode, of a view, also when it fails. */
+static struct file *file_for_view(struct inode *inode)
+{
+	unsigned int rights = vmo_view_of(inode)->rights & (VMO_RIGHT_READ | VMO_RIGHT_WRITE);
+	struct file *file;
+	int flags;
+
+	if (rights == VMO_RIGHT_READ)
+		flags = O_RDONLY;
+	else if (rights == VMO_RIGHT_WRITE)
+		flags = O_WRONLY;
+	else
+		flags = rights ? O_RDWR : O_ACCMODE;	/* the last is for ioctl() alone */
+	file = file_on_inode(inode, flags, &vmo_fops);
+	if (IS_ERR(file))
+		iput(inode);
+	else
+		vmo_open(inode, file);
+	return file;
+}
+
 /* Takes over @content, also when it fails. */
 static struct file *file_for_content(struct vmo_content *content, const struct vmo_spec *spec,
 				     pgoff_t base)
 {
 	struct super_block *sb = content->home->mapping->host->i_sb;
+	struct vmo_view *like = NULL;
 	struct inode *inode;
-	struct file *file;
 	struct vmo *vmo;
 
-	vmo = vmo_object_new(content, spec->parent, base, spec->pages, spec->flags);
+	vmo = vmo_object_new(content, spec->parent, base, spec->pages, spec->flags,
+			     spec->rights);
 	if (!vmo) {
 		vmo_content_put(content);
 		return ERR_PTR(-ENOMEM);
 	}
 	if (spec->name)
 		vmo_object_set_name(vmo, spec->name);
-	inode = object_inode(sb, vmo, spec);
-	if (IS_ERR(inode))
-		return ERR_CAST(inode);
-	file = file_on_inode(inode, spec->flags & VMO_OBJ_NO_WRITE ? O_RDONLY : O_RDWR,
-			     &vmo_fops);
-	if (IS_ERR(file)) {
-		iput(inode);
-		return file;
-	}
-	vmo_open(inode, file);
-	return file;
+	if (spec->flags & VMO_OBJ_REFERENCE)
+		like = &spec->parent->view;
+	inode = view_inode(sb, &vmo->view, spec->size, like);
+	return IS_ERR(inode) ? ERR_CAST(inode) : file_for_view(inode);
+}
+
+struct file *vmo_file_restrict(struct vmo *vmo, unsigned int rights)
+{
+	struct vmo_view *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+	struct inode *inode;
+
+	if (!view)
+		return ERR_PTR(-ENOMEM);
+	vmo_view_init(view, vmo, rights);
+	ihold(vmo->view.inode);
+	inode = view_inode(vmo->view.inode->i_sb, view, 0, &vmo->view);
+	return IS_ERR(inode) ? ERR_CAST(inode) : file_for_view(inode);
 }
 
 static unsigned long content_flags(const struct vmo_spec *spec)
 {
-	return (spec->flags & VMO_OBJ_MAY_RESIZE ? VMO_CONTENT_RESIZABLE : 0) |
+	return (spec->rights & VMO_RIGHT_RESIZE ? VMO_CONTENT_RESIZABLE : 0) |
 	       (spec->flags & VMO_OBJ_LONGTERM ? VMO_CONTENT_LONGTERM : 0) |
 	       (spec->flags & VMO_OBJ_COW_CLONE ? VMO_CONTENT_CLONE : 0);
 }
@@ -356,7 +446,7 @@ struct file *vmo_file_for_vma(struct vmo *vmo, struct file *file, bool odd)
 static int pin_release(struct inode *unused, struct file *file)
 {
 	struct vmo_pin_range *pin = file->private_data;
-	struct inode *inode = pin->vmo->inode;
+	struct inode *inode = pin->vmo->view.inode;
 
 	vmo_pin_free(pin);
 	iput(inode);
@@ -380,7 +470,7 @@ struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length)
 	if (IS_ERR(file))
 		vmo_pin_free(pin);
 	else
-		ihold(vmo->inode);
+		ihold(vmo->view.inode);
 	return file;
 }
 

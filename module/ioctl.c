@@ -27,12 +27,17 @@ union cmd_buffer {
 	struct vmo_pin pin;
 	struct vmo_name name;
 	struct vmo_rw rw;
+	struct vmo_restrict limit;
+	struct vmo_transfer transfer;
+	struct vmo_pages pages;
+	struct vmo_lookup lookup;
 };
 
 /**
  * struct vmo_ucmd - one call
  * @file: what the command was given to
  * @vmo: the object behind it; NULL for /dev/vmo
+ * @rights: VMO_RIGHT_* of @file
  * @arg: the structure, in and out
  * @made: out: a new file, for which the caller gets a descriptor
  * @silent: out: there is nothing to answer, so nothing that could fail after all
@@ -40,6 +45,7 @@ union cmd_buffer {
 struct vmo_ucmd {
 	struct file *file;
 	struct vmo *vmo;
+	unsigned int rights;
 	union cmd_buffer *arg;
 	struct file *made;
 	bool silent;
@@ -50,7 +56,7 @@ struct vmo_ucmd {
  * @size: of the structure that we know
  * @min_size: of its first version
  * @fd: offset of the descriptor in it for commands that make one, else -1
- * @mode: FMODE_* bits that the descriptor needs (EACCES)
+ * @rights: VMO_RIGHT_* that the descriptor needs (EACCES)
  * @always: answer even if the handler fails
  * @execute: the handler
  */
@@ -58,7 +64,7 @@ struct vmo_cmd {
 	unsigned int size;
 	unsigned int min_size;
 	int fd;
-	fmode_t mode;
+	unsigned int rights;
 	bool always;
 	int (*execute)(struct vmo_ucmd *ucmd);
 };
@@ -72,7 +78,8 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 	probe->page_size = PAGE_SIZE;
 	probe->features = VMO_FEATURE_SNAPSHOT | VMO_FEATURE_SLICE | VMO_FEATURE_REFERENCE |
 			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
-			  VMO_FEATURE_LONGTERM;
+			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS | VMO_FEATURE_TRANSFER |
+			  VMO_FEATURE_PAGES;
 	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
@@ -88,7 +95,11 @@ static int answer_file(struct vmo_ucmd *ucmd, struct file *file)
 static int cmd_create(struct vmo_ucmd *ucmd)
 {
 	struct vmo_create *create = &ucmd->arg->create;
-	struct vmo_spec spec = { .size = create->size, .name = create->name };
+	struct vmo_spec spec = {
+		.size = create->size, .name = create->name,
+		.rights = VMO_RIGHT_READ | VMO_RIGHT_WRITE | VMO_RIGHT_MAP | VMO_RIGHT_PIN |
+			  VMO_RIGHT_CHILD | VMO_RIGHT_NAME,
+	};
 	int err;
 
 	if (create->flags & ~(VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM) ||
@@ -98,9 +109,9 @@ static int cmd_create(struct vmo_ucmd *ucmd)
 	if (err)
 		return err;
 	if (create->flags & VMO_CREATE_RESIZABLE)
-		spec.flags |= VMO_OBJ_MAY_RESIZE;
+		spec.rights |= VMO_RIGHT_RESIZE;
 	if (create->flags & VMO_CREATE_EXEC)
-		spec.flags |= VMO_OBJ_EXEC;
+		spec.rights |= VMO_RIGHT_EXEC;
 	if (create->flags & VMO_CREATE_LONGTERM)
 		spec.flags |= VMO_OBJ_LONGTERM;
 	return answer_file(ucmd, vmo_file_create(&spec));
@@ -119,45 +130,52 @@ static int check_window(struct vmo *vmo, u64 offset, pgoff_t pages)
 	return end > VMO_MAX_SIZE ? -ERANGE : 0;
 }
 
+/* R2: rights of a child that shares memory, resizing apart. */
+static unsigned int shared_rights(struct vmo_ucmd *ucmd, bool no_write)
+{
+	unsigned int rights = (ucmd->rights & ~VMO_RIGHT_RESIZE) | VMO_RIGHT_NAME;
+
+	return no_write ? rights & ~VMO_RIGHT_WRITE : rights;
+}
+
+#define CLONE_KINDS	(VMO_CLONE_SNAPSHOT | VMO_CLONE_AT_LEAST_ON_WRITE | VMO_CLONE_MODIFIED)
+#define CLONE_FLAGS	(CLONE_KINDS | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |	\
+			 VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM)
+
+static bool clone_flags_valid(u32 flags)
+{
+	if (flags & ~CLONE_FLAGS || hweight32(flags & CLONE_KINDS) != 1)
+		return false;
+	return !(flags & VMO_CLONE_NO_WRITE) ||
+	       !(flags & (VMO_CLONE_RESIZABLE | VMO_CLONE_LONGTERM));
+}
+
+/* K5: without a pager all kinds are snapshots. */
 static int cmd_clone(struct vmo_ucmd *ucmd)
 {
 	struct vmo_clone *clone = &ucmd->arg->clone;
 	struct vmo_spec spec = {
 		.parent = ucmd->vmo, .first = clone->offset >> PAGE_SHIFT, .size = clone->size,
 		.flags = VMO_OBJ_COW_CLONE,
+		.rights = shared_rights(ucmd, clone->flags & VMO_CLONE_NO_WRITE),
 	};
 	int err;
 
-	if (clone->flags & ~(VMO_CLONE_SNAPSHOT | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |
-			     VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM) ||
-	    !(clone->flags & VMO_CLONE_SNAPSHOT) ||
-	    (clone->flags & VMO_CLONE_NO_WRITE &&
-	     clone->flags & (VMO_CLONE_RESIZABLE | VMO_CLONE_LONGTERM)) ||
-	    !PAGE_ALIGNED(clone->offset))
+	if (!clone_flags_valid(clone->flags) || !PAGE_ALIGNED(clone->offset))
 		return -EINVAL;
 	err = vmo_size_to_pages(clone->size, &spec.pages);
 	if (!err)
 		err = check_window(ucmd->vmo, clone->offset, spec.pages);
 	if (err)
 		return err;
-	if (clone->flags & VMO_CLONE_NO_WRITE)
-		spec.flags |= VMO_OBJ_NO_WRITE | (ucmd->vmo->flags & VMO_OBJ_EXEC);
+	if (!(clone->flags & VMO_CLONE_NO_WRITE))
+		spec.rights = (spec.rights & ~VMO_RIGHT_EXEC) | VMO_RIGHT_WRITE;
 	if (clone->flags & VMO_CLONE_RESIZABLE)
-		spec.flags |= VMO_OBJ_MAY_RESIZE;
+		spec.rights |= VMO_RIGHT_RESIZE;
 	if (clone->flags & VMO_CLONE_LONGTERM)
 		spec.flags |= VMO_OBJ_LONGTERM;
 	return answer_file(ucmd, vmo_file_snapshot(&spec,
 						   clone->flags & VMO_CLONE_COPY_PINNED));
-}
-
-/* R2: a child that shares memory may be written if the descriptor may. */
-static unsigned long shared_flags(struct vmo_ucmd *ucmd, bool no_write)
-{
-	unsigned long flags = ucmd->vmo->flags & VMO_OBJ_EXEC;
-
-	if (no_write || !(ucmd->file->f_mode & FMODE_WRITE))
-		flags |= VMO_OBJ_NO_WRITE;
-	return flags;
 }
 
 static int cmd_slice(struct vmo_ucmd *ucmd)
@@ -166,7 +184,8 @@ static int cmd_slice(struct vmo_ucmd *ucmd)
 	struct vmo *vmo = ucmd->vmo;
 	struct vmo_spec spec = {
 		.parent = vmo, .first = slice->offset >> PAGE_SHIFT, .size = slice->size,
-		.flags = VMO_OBJ_SLICE | shared_flags(ucmd, slice->flags & VMO_SLICE_NO_WRITE),
+		.flags = VMO_OBJ_SLICE,
+		.rights = shared_rights(ucmd, slice->flags & VMO_SLICE_NO_WRITE),
 	};
 	int err;
 
@@ -192,8 +211,8 @@ static int cmd_reference(struct vmo_ucmd *ucmd)
 	struct vmo *vmo = ucmd->vmo;
 	struct vmo_spec spec = {
 		.parent = vmo, .pages = vmo->pages,
-		.flags = VMO_OBJ_REFERENCE | (vmo->flags & VMO_OBJ_SLICE) |
-			 shared_flags(ucmd, no_write),
+		.flags = VMO_OBJ_REFERENCE | (vmo->flags & VMO_OBJ_SLICE),
+		.rights = shared_rights(ucmd, no_write),
 	};
 
 	if (reference->flags & ~(VMO_REFERENCE_NO_WRITE | VMO_REFERENCE_RESIZABLE) ||
@@ -202,11 +221,25 @@ static int cmd_reference(struct vmo_ucmd *ucmd)
 	if (resizable) {
 		if (!(vmo->content->flags & VMO_CONTENT_RESIZABLE))
 			return -EOPNOTSUPP;
-		if (!(vmo->flags & VMO_OBJ_MAY_RESIZE) || spec.flags & VMO_OBJ_NO_WRITE)
+		if (!(ucmd->rights & VMO_RIGHT_RESIZE) || !(spec.rights & VMO_RIGHT_WRITE))
 			return -EACCES;
-		spec.flags |= VMO_OBJ_MAY_RESIZE;
+		spec.rights |= VMO_RIGHT_RESIZE;
 	}
 	return answer_file(ucmd, vmo_file_share(&spec));
+}
+
+/* NAME is the last. */
+#define ALL_RIGHTS	(2 * VMO_RIGHT_NAME - 1)
+
+static int cmd_restrict(struct vmo_ucmd *ucmd)
+{
+	struct vmo_restrict *limit = &ucmd->arg->limit;
+
+	if (limit->flags || limit->reserved || limit->rights & ~ALL_RIGHTS)
+		return -EINVAL;
+	if (limit->rights & ~ucmd->rights)
+		return -EACCES;
+	return answer_file(ucmd, vmo_file_restrict(ucmd->vmo, limit->rights));
 }
 
 /* ---- size, range, pin -------------------------------------------------- */
@@ -219,9 +252,9 @@ static int cmd_resize(struct vmo_ucmd *ucmd)
 	ucmd->silent = true;
 	if (resize->flags || resize->reserved)
 		return -EINVAL;
-	err = vmo_object_resize(ucmd->vmo, resize->size);
+	err = vmo_object_resize(vmo_view_of(file_inode(ucmd->file)), resize->size);
 	if (!err)
-		file_update_time(ucmd->file);
+		vmo_file_touch(ucmd->file);
 	return err;
 }
 
@@ -262,20 +295,58 @@ static int cmd_op_range(struct vmo_ucmd *ucmd)
 		return -EINVAL;
 	}
 	if (!err && range->length)
-		file_update_time(ucmd->file);
+		vmo_file_touch(ucmd->file);
+	return err;
+}
+
+#define SOURCE_RIGHTS	(VMO_RIGHT_READ | VMO_RIGHT_WRITE)
+
+static int transfer_from(struct vmo_ucmd *ucmd, struct file *src)
+{
+	struct vmo_transfer *transfer = &ucmd->arg->transfer;
+	int err;
+
+	if (!vmo_from_file(src))
+		return -EINVAL;
+	if ((vmo_file_rights(src) & SOURCE_RIGHTS) != SOURCE_RIGHTS)
+		return -EACCES;
+	err = vmo_object_transfer(ucmd->vmo, transfer->offset, vmo_from_file(src),
+				  transfer->src_offset, transfer->length);
+	if (!err && transfer->length) {
+		vmo_file_touch(ucmd->file);
+		vmo_file_touch(src);
+	}
+	return err;
+}
+
+static int cmd_transfer(struct vmo_ucmd *ucmd)
+{
+	struct vmo_transfer *transfer = &ucmd->arg->transfer;
+	struct file *src;
+	int err;
+
+	ucmd->silent = true;
+	if (transfer->flags ||
+	    !PAGE_ALIGNED(transfer->offset | transfer->length | transfer->src_offset))
+		return -EINVAL;
+	src = fget(transfer->src_fd);
+	if (!src)
+		return -EBADF;
+	err = transfer_from(ucmd, src);
+	fput(src);
 	return err;
 }
 
 static int cmd_pin(struct vmo_ucmd *ucmd)
 {
 	struct vmo_pin *pin = &ucmd->arg->pin;
-	fmode_t mode = 0;
+	unsigned int rights = 0;
 
 	if (pin->flags & VMO_PIN_READ)
-		mode |= FMODE_READ;
+		rights |= VMO_RIGHT_READ;
 	if (pin->flags & VMO_PIN_WRITE)
-		mode |= FMODE_WRITE;
-	if ((ucmd->file->f_mode & mode) != mode)
+		rights |= VMO_RIGHT_WRITE;
+	if ((ucmd->rights & rights) != rights)
 		return -EACCES;
 	if (!pin->flags || pin->flags & ~(VMO_PIN_READ | VMO_PIN_WRITE))
 		return -EINVAL;
@@ -357,12 +428,24 @@ static int cmd_write(struct vmo_ucmd *ucmd)
 	return do_rw(ucmd, true);
 }
 
+static int cmd_pages(struct vmo_ucmd *ucmd)
+{
+	return vmo_look_pages(ucmd->vmo, &ucmd->arg->pages);
+}
+
+static int cmd_lookup(struct vmo_ucmd *ucmd)
+{
+	return vmo_look_up(ucmd->vmo, &ucmd->arg->lookup);
+}
+
+#define NAME_RIGHTS	(VMO_RIGHT_WRITE | VMO_RIGHT_NAME)
+
 static int cmd_name(struct vmo_ucmd *ucmd)
 {
 	struct vmo_name *name = &ucmd->arg->name;
 
 	ucmd->silent = name->flags & VMO_NAME_SET;
-	if (ucmd->silent && !(ucmd->file->f_mode & FMODE_WRITE))
+	if (ucmd->silent && (ucmd->rights & NAME_RIGHTS) != NAME_RIGHTS)
 		return -EACCES;
 	if (name->flags & ~VMO_NAME_SET || name->reserved)
 		return -EINVAL;
@@ -374,24 +457,25 @@ static int cmd_name(struct vmo_ucmd *ucmd)
 
 static u64 info_flags(struct vmo *vmo)
 {
+	unsigned int rights = vmo->view.rights;
 	u64 flags = 0;
 
 	if (vmo->flags & VMO_OBJ_COW_CLONE)
 		flags |= VMO_INFO_COW_CLONE;
 	if (vmo->content->flags & VMO_CONTENT_RESIZABLE)
 		flags |= VMO_INFO_RESIZABLE;
-	if (vmo->flags & VMO_OBJ_MAY_RESIZE)
+	if (rights & VMO_RIGHT_RESIZE)
 		flags |= VMO_INFO_MAY_RESIZE;
 	if (vmo->flags & VMO_OBJ_REFERENCE)
 		flags |= VMO_INFO_REFERENCE;
 	else if (vmo->flags & VMO_OBJ_SLICE)
 		flags |= VMO_INFO_SLICE;
-	if (vmo->flags & VMO_OBJ_NO_WRITE)
+	if (!(rights & VMO_RIGHT_WRITE))
 		flags |= VMO_INFO_NO_WRITE;
 	/* H6 */
-	if (vmo->flags & VMO_OBJ_COW_CLONE && vmo->flags & VMO_OBJ_NO_WRITE)
+	if (vmo->flags & VMO_OBJ_COW_CLONE && !(rights & VMO_RIGHT_WRITE))
 		flags |= VMO_INFO_IMMUTABLE;
-	if (vmo->flags & VMO_OBJ_EXEC)
+	if (rights & VMO_RIGHT_EXEC)
 		flags |= VMO_INFO_EXEC;
 	if (vmo->content->flags & VMO_CONTENT_LONGTERM)
 		flags |= VMO_INFO_LONGTERM;
@@ -403,7 +487,7 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	struct vmo_info *info = &ucmd->arg->info;
 	struct vmo *vmo = ucmd->vmo;
 	struct vmo_family family;
-	struct vmo_usage usage = { };
+	struct vmo_tally usage = { };
 	pgoff_t pages = vmo_object_pages(vmo);
 	int err = 0;
 
@@ -429,43 +513,50 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	info->flags = info_flags(vmo);
 	info->pinned_bytes = (u64)atomic64_read(&vmo->content->cow.pins) << PAGE_SHIFT;
 	vmo_object_name(vmo, info->name);
+	info->rights = ucmd->rights;
 	return 0;
 }
 
-#define CMD(_cmd, _struct, _last, _fd, _mode, _always, _execute)	\
+#define CMD(_cmd, _struct, _last, _fd, _rights, _always, _execute)	\
 	[_IOC_NR(_cmd)] = {						\
 		.size = sizeof(struct _struct) +			\
 			BUILD_BUG_ON_ZERO(sizeof(struct _struct) > sizeof(union cmd_buffer)), \
 		.min_size = offsetofend(struct _struct, _last),		\
 		.fd = _fd,						\
-		.mode = _mode,						\
+		.rights = _rights,					\
 		.always = _always,					\
 		.execute = _execute,					\
 	}
 
 /* A command that answers with what it was given or found out. */
-#define CMD_PLAIN(_cmd, _struct, _last, _mode, _execute)		\
-	CMD(_cmd, _struct, _last, -1, _mode, false, _execute)
+#define CMD_PLAIN(_cmd, _struct, _last, _rights, _execute)		\
+	CMD(_cmd, _struct, _last, -1, _rights, false, _execute)
 /* A command that makes a file. */
-#define CMD_MAKE(_cmd, _struct, _mode, _execute)			\
-	CMD(_cmd, _struct, fd, offsetof(struct _struct, fd), _mode, false, _execute)
+#define CMD_MAKE(_cmd, _struct, _last, _rights, _execute)		\
+	CMD(_cmd, _struct, _last, offsetof(struct _struct, fd), _rights, false, _execute)
 
 static const struct vmo_cmd dev_cmds[] = {
 	CMD_PLAIN(VMO_PROBE, vmo_probe, max_size, 0, cmd_probe),
-	CMD_MAKE(VMO_CREATE, vmo_create, FMODE_WRITE, cmd_create),
+	CMD_MAKE(VMO_CREATE, vmo_create, fd, VMO_RIGHT_WRITE, cmd_create),
 };
 
+#define CHILD_RIGHTS	(VMO_RIGHT_READ | VMO_RIGHT_CHILD)
+
 static const struct vmo_cmd object_cmds[] = {
-	CMD_MAKE(VMO_CLONE, vmo_clone, FMODE_READ, cmd_clone),
-	CMD_MAKE(VMO_SLICE, vmo_slice, FMODE_READ, cmd_slice),
-	CMD_MAKE(VMO_REFERENCE, vmo_reference, FMODE_READ, cmd_reference),
-	CMD_MAKE(VMO_PIN, vmo_pin, 0, cmd_pin),
-	CMD_PLAIN(VMO_OP_RANGE, vmo_op_range, length, FMODE_WRITE, cmd_op_range),
+	CMD_MAKE(VMO_CLONE, vmo_clone, fd, CHILD_RIGHTS, cmd_clone),
+	CMD_MAKE(VMO_SLICE, vmo_slice, fd, CHILD_RIGHTS, cmd_slice),
+	CMD_MAKE(VMO_REFERENCE, vmo_reference, fd, CHILD_RIGHTS, cmd_reference),
+	CMD_MAKE(VMO_RESTRICT, vmo_restrict, reserved, 0, cmd_restrict),
+	CMD_MAKE(VMO_PIN, vmo_pin, fd, VMO_RIGHT_PIN, cmd_pin),
+	CMD_PLAIN(VMO_OP_RANGE, vmo_op_range, length, VMO_RIGHT_WRITE, cmd_op_range),
+	CMD_PLAIN(VMO_TRANSFER, vmo_transfer, flags, VMO_RIGHT_WRITE, cmd_transfer),
+	CMD_PLAIN(VMO_PAGES, vmo_pages, flags, VMO_RIGHT_READ, cmd_pages),
+	CMD_PLAIN(VMO_LOOKUP, vmo_lookup, flags, VMO_RIGHT_READ, cmd_lookup),
 	CMD_PLAIN(VMO_INFO, vmo_info, flags, 0, cmd_info),
-	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, FMODE_WRITE, cmd_resize),
+	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, VMO_RIGHT_WRITE, cmd_resize),
 	CMD_PLAIN(VMO_NAME, vmo_name, name, 0, cmd_name),
-	CMD(VMO_READ, vmo_rw, actual, -1, FMODE_READ, true, cmd_read),
-	CMD(VMO_WRITE, vmo_rw, actual, -1, FMODE_WRITE, true, cmd_write),
+	CMD(VMO_READ, vmo_rw, actual, -1, VMO_RIGHT_READ, true, cmd_read),
+	CMD(VMO_WRITE, vmo_rw, actual, -1, VMO_RIGHT_WRITE, true, cmd_write),
 };
 
 /* Copies the answer out and, last of all, gives a new file its descriptor. */
@@ -495,12 +586,22 @@ err:
 	return fd;
 }
 
+/* Of /dev/vmo, too, that the table need not know two kinds. */
+static unsigned int rights_of(struct file *file)
+{
+	if (vmo_from_file(file))
+		return vmo_file_rights(file);
+	return file->f_mode & FMODE_WRITE ? VMO_RIGHT_WRITE : 0;
+}
+
 static long dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, unsigned int num,
 		     void __user *uptr)
 {
 	size_t usize = _IOC_SIZE(num);
 	union cmd_buffer arg;
-	struct vmo_ucmd ucmd = { .file = file, .vmo = vmo_from_file(file), .arg = &arg };
+	struct vmo_ucmd ucmd = {
+		.file = file, .vmo = vmo_from_file(file), .rights = rights_of(file), .arg = &arg,
+	};
 	const struct vmo_cmd *cmd;
 	int err;
 
@@ -512,7 +613,7 @@ static long dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, u
 	err = copy_struct_from_user(&arg, cmd->size, uptr, usize);
 	if (err)
 		return err;
-	if ((file->f_mode & cmd->mode) != cmd->mode)
+	if ((ucmd.rights & cmd->rights) != cmd->rights)
 		return -EACCES;
 	err = cmd->execute(&ucmd);
 	if (ucmd.silent || (err && !cmd->always))

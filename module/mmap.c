@@ -202,7 +202,7 @@ static vm_fault_t vmo_page_mkwrite(struct vm_fault *vmf)
 	vm_fault_t ret = VM_FAULT_LOCKED;
 	int err;
 
-	file_update_time(vmf->vma->vm_file);
+	vmo_file_touch(vmf->vma->vm_file);
 	err = vmo_cow_lock_shared(cow);
 	if (err)
 		return fault_error(err);
@@ -252,14 +252,18 @@ static const struct vm_operations_struct vmo_longterm_vm_ops = {
 int vmo_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	bool odd = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE);
+	unsigned int rights = vmo_file_rights(file);
 	struct vmo *vmo = vmo_from_file(file);
 	struct file *own;
+
+	if (!(rights & VMO_RIGHT_MAP))
+		return -EACCES;
 
 	/* The core checked the offset against the file, we shift it to keys. */
 	if (vma->vm_pgoff > VMO_MAX_PAGES - vmo->base ||
 	    vma_pages(vma) > VMO_MAX_PAGES - vmo->base - vma->vm_pgoff)
 		return -EOVERFLOW;
-	if (!(vmo->flags & VMO_OBJ_EXEC)) {
+	if (!(rights & VMO_RIGHT_EXEC)) {
 		if (vma->vm_flags & VM_EXEC)
 			return -EACCES;
 		vm_flags_clear(vma, VM_MAYEXEC);

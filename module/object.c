@@ -74,7 +74,7 @@ static void enter_family(struct vmo *vmo, struct vmo *parent)
 }
 
 struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgoff_t base,
-			   pgoff_t pages, unsigned long flags)
+			   pgoff_t pages, unsigned long flags, unsigned int rights)
 {
 	struct vmo *vmo = kzalloc(sizeof(*vmo), GFP_KERNEL_ACCOUNT);
 
@@ -85,7 +85,7 @@ struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgof
 	vmo->pages = pages;
 	vmo->id = atomic64_inc_return(&last_id);
 	vmo->flags = flags;
-	INIT_LIST_HEAD(&vmo->same);
+	vmo_view_init(&vmo->view, vmo, rights);
 	INIT_LIST_HEAD(&vmo->children);
 	INIT_LIST_HEAD(&vmo->sibling);
 	init_waitqueue_head(&vmo->childless);
@@ -96,28 +96,35 @@ struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgof
 	return vmo;
 }
 
-void vmo_object_join(struct vmo *vmo, struct inode *inode, loff_t size, struct vmo *like)
+void vmo_view_init(struct vmo_view *view, struct vmo *vmo, unsigned int rights)
 {
-	struct vmo_content *content = vmo->content;
+	view->vmo = vmo;
+	view->rights = rights;
+	INIT_LIST_HEAD(&view->same);
+}
 
-	vmo->inode = inode;
+void vmo_view_join(struct vmo_view *view, struct inode *inode, loff_t size,
+		   struct vmo_view *like)
+{
+	struct vmo_content *content = view->vmo->content;
+
+	view->inode = inode;
 	spin_lock(&content->rings_lock);
 	if (like) {
 		size = i_size_read(like->inode);
-		list_add(&vmo->same, &like->same);
+		list_add(&view->same, &like->same);
 	}
 	i_size_write(inode, size);
 	spin_unlock(&content->rings_lock);
 }
 
-static void leave_content(struct vmo *vmo)
+void vmo_view_leave(struct vmo_view *view)
 {
-	struct vmo_content *content = vmo->content;
+	struct vmo_content *content = view->vmo->content;
 
 	spin_lock(&content->rings_lock);
-	list_del_init(&vmo->same);
+	list_del_init(&view->same);
 	spin_unlock(&content->rings_lock);
-	vmo_content_put(content);
 }
 
 /* The children go to the parent (H4); the pages know nothing of it. */
@@ -145,7 +152,8 @@ static void leave_family(struct vmo *vmo)
 void vmo_object_free(struct vmo *vmo)
 {
 	leave_family(vmo);
-	leave_content(vmo);
+	vmo_view_leave(&vmo->view);
+	vmo_content_put(vmo->content);
 	kfree(vmo);
 	atomic_long_dec(&nr_objects);
 }
@@ -207,21 +215,21 @@ int vmo_size_to_pages(u64 size, pgoff_t *pages)
 void vmo_object_set_content_size(struct vmo *vmo, loff_t size)
 {
 	struct vmo_content *content = vmo->content;
-	struct vmo *other;
+	struct vmo_view *other;
 
 	lockdep_assert_held_write(&content->size_lock);
 	spin_lock(&content->rings_lock);
-	i_size_write(vmo->inode, size);
-	list_for_each_entry(other, &vmo->same, same)
+	i_size_write(vmo->view.inode, size);
+	list_for_each_entry(other, &vmo->view.same, same)
 		i_size_write(other->inode, size);
 	spin_unlock(&content->rings_lock);
 }
 
-static int may_resize(struct vmo *vmo)
+static int may_resize(struct vmo_view *view)
 {
-	if (!(vmo->content->flags & VMO_CONTENT_RESIZABLE))
+	if (!(view->vmo->content->flags & VMO_CONTENT_RESIZABLE))
 		return -EPERM;
-	return vmo->flags & VMO_OBJ_MAY_RESIZE ? 0 : -EACCES;
+	return view->rights & VMO_RIGHT_RESIZE ? 0 : -EACCES;
 }
 
 /* The host of the content's mappings has to cover all keys that can be mapped. */
@@ -245,8 +253,9 @@ static int set_pages(struct vmo *vmo, pgoff_t pages)
 	return err;
 }
 
-int vmo_object_grow(struct vmo *vmo, u64 size)
+int vmo_object_grow(struct vmo_view *view, u64 size)
 {
+	struct vmo *vmo = view->vmo;
 	pgoff_t pages;
 	int err;
 
@@ -254,7 +263,7 @@ int vmo_object_grow(struct vmo *vmo, u64 size)
 	err = vmo_size_to_pages(size, &pages);
 	if (err || pages <= vmo_object_pages(vmo))
 		return err;
-	err = may_resize(vmo);
+	err = may_resize(view);
 	return err ? err : set_pages(vmo, pages);
 }
 
@@ -290,13 +299,14 @@ static int resize_locked(struct vmo *vmo, u64 size, pgoff_t pages)
 	return clear ? clear_part(vmo, key, tail, PAGE_SIZE) : 0;
 }
 
-int vmo_object_resize(struct vmo *vmo, u64 size)
+int vmo_object_resize(struct vmo_view *view, u64 size)
 {
+	struct vmo *vmo = view->vmo;
 	struct vmo_content *content = vmo->content;
 	pgoff_t pages;
 	int err;
 
-	err = may_resize(vmo);
+	err = may_resize(view);
 	if (!err)
 		err = vmo_size_to_pages(size, &pages);
 	if (err)
@@ -349,4 +359,37 @@ int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
 	if (!err && tail)
 		err = clear_part(vmo, end, 0, tail);
 	return err;
+}
+
+int vmo_object_transfer(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset,
+			u64 length)
+{
+	pgoff_t to = dst->base + (offset >> PAGE_SHIFT);
+	pgoff_t from = src->base + (src_offset >> PAGE_SHIFT);
+	pgoff_t left = length >> PAGE_SHIFT, count;
+	bool same = dst->content == src->content;
+	/* Upwards within one memory: from the end, lest it runs over what is to come. */
+	bool back = same && to > from && to - from < left;
+	int err;
+
+	if (!vmo_object_has(dst, offset, length) || !vmo_object_has(src, src_offset, length))
+		return -ERANGE;
+	if (same && to == from)
+		return 0;
+	while (left) {
+		count = left;
+		err = vmo_cow_transfer(&dst->content->cow, to, &src->content->cow, from, back,
+				       &count);
+		if (err)
+			return err;
+		left -= count;
+		if (!back) {
+			to += count;
+			from += count;
+		}
+		if (left && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
 }

@@ -50,16 +50,31 @@ struct vmo_content {
 #define VMO_CONTENT_LONGTERM	BIT(2)	/* see vmo_longterm_vm_ops */
 
 /**
+ * struct vmo_view - an object as some descriptors see it
+ * @vmo: the object. Immutable.
+ * @inode: what holds the view; its i_size is the content size, and changes under the
+ *	content's size_lock. Immutable once there is a file.
+ * @rights: VMO_RIGHT_*: all that a descriptor of this inode can have. Immutable.
+ * @same: ring of the views of an object and of its references, which have one
+ *	content size; the content's rings_lock
+ *
+ * An object has one of its own; VMO_RESTRICT makes others, which keep it alive.
+ */
+struct vmo_view {
+	struct vmo *vmo;
+	struct inode *inode;
+	unsigned int rights;
+	struct list_head same;
+};
+
+/**
  * struct vmo - an object
  * @content: what it shows, with a reference. Immutable.
  * @base: the key of its first page. Immutable.
  * @pages: size of a slice. Immutable. vmo_object_pages() tells it of any object.
  * @id: unique. Immutable.
  * @flags: VMO_OBJ_*. Immutable.
- * @inode: the inode that holds the object; its i_size is the content size, and
- *	changes under @content's size_lock. Immutable once there is a file.
- * @same: ring of an object and its references, which have one content size;
- *	@content's rings_lock
+ * @view: with all rights that there are on the object. Its inode holds the object.
  * @parent: what it was made from, or the nearest ancestor that is left; family
  *	lock
  * @children: objects whose @parent is this one; family lock
@@ -69,7 +84,8 @@ struct vmo_content {
  * @name: ends with a zero byte; @name_lock
  * @name_lock: innermost
  *
- * An object lives as long as its inode: descriptors and mappings hold that.
+ * An object lives as long as the inode of its own view: descriptors, mappings, pins
+ * and restricted views hold that.
  */
 struct vmo {
 	struct vmo_content *content;
@@ -77,8 +93,7 @@ struct vmo {
 	pgoff_t pages;
 	u64 id;
 	unsigned long flags;
-	struct inode *inode;
-	struct list_head same;
+	struct vmo_view view;
 	struct vmo *parent;
 	struct list_head children;
 	struct list_head sibling;
@@ -91,10 +106,7 @@ struct vmo {
 #define VMO_OBJ_COW_CLONE	BIT(0)
 #define VMO_OBJ_SLICE		BIT(1)	/* or a reference of one */
 #define VMO_OBJ_REFERENCE	BIT(2)
-#define VMO_OBJ_NO_WRITE	BIT(3)	/* no descriptor can be opened for writing */
-#define VMO_OBJ_MAY_RESIZE	BIT(4)
-#define VMO_OBJ_EXEC		BIT(5)
-#define VMO_OBJ_LONGTERM	BIT(6)	/* its content was made so; sharers look there */
+#define VMO_OBJ_LONGTERM	BIT(3)	/* its content was made so; sharers look there */
 
 /**
  * struct vmo_family - an object's place among the others, at one instant
@@ -118,11 +130,14 @@ void vmo_content_put(struct vmo_content *content);
  * @content, on success only.
  */
 struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgoff_t base,
-			   pgoff_t pages, unsigned long flags);
+			   pgoff_t pages, unsigned long flags, unsigned int rights);
 void vmo_object_free(struct vmo *vmo);
 
-/* The object gets its inode, and that its content size: @size or, of a reference, @like's. */
-void vmo_object_join(struct vmo *vmo, struct inode *inode, loff_t size, struct vmo *like);
+void vmo_view_init(struct vmo_view *view, struct vmo *vmo, unsigned int rights);
+/* The view gets its inode, and that its content size: @like's, or if NULL @size. */
+void vmo_view_join(struct vmo_view *view, struct inode *inode, loff_t size,
+		   struct vmo_view *like);
+void vmo_view_leave(struct vmo_view *view);
 
 void vmo_object_family(struct vmo *vmo, struct vmo_family *family);
 
@@ -142,14 +157,17 @@ int vmo_size_to_pages(u64 size, pgoff_t *pages);
 
 /* The caller holds the content's size_lock exclusive. */
 void vmo_object_set_content_size(struct vmo *vmo, loff_t size);
-/* Makes the object at least so large, if it may be resized: else -EPERM, -EACCES. */
-int vmo_object_grow(struct vmo *vmo, u64 size);
+/*
+ * Makes the object at least so large, if it may be resized through @view: else -EPERM,
+ * -EACCES.
+ */
+int vmo_object_grow(struct vmo_view *view, u64 size);
 
 /*
  * Sets size and content size. Takes the size_lock. Zeroes what is behind @size in
  * the last page. -EPERM, -EACCES, -ERANGE, -EINVAL, -EBADFD, -ENOMEM, -EINTR.
  */
-int vmo_object_resize(struct vmo *vmo, u64 size);
+int vmo_object_resize(struct vmo_view *view, u64 size);
 
 /*
  * Lets bytes read zero; -ERANGE if they are not inside of the object. Whole pages
@@ -158,6 +176,14 @@ int vmo_object_resize(struct vmo *vmo, u64 size);
 int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length);
 /* Commits all pages that the bytes touch. */
 int vmo_object_commit(struct vmo *vmo, u64 offset, u64 length);
+
+/*
+ * Moves pages to @offset of @dst. Offsets and length in bytes, page aligned; @length
+ * is not 0. -ERANGE, -EBADFD, -ENOMEM, -EINTR, -EIO; an error in the middle leaves what
+ * was done so far. No lock held.
+ */
+int vmo_object_transfer(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset,
+			u64 length);
 
 /**
  * struct vmo_pin_range - pages that are pinned

@@ -148,6 +148,15 @@ void vmo_page_unshare(struct page *page)
 	put_page(page);
 }
 
+void vmo_page_leave_home(struct page *page)
+{
+	if (!vmo_page_has_home(page))
+		return;
+	lock_page(page);
+	vmo_home_clear(page);
+	unlock_page(page);
+}
+
 /* Of an order-0 page; the helpers for it differ from kernel to kernel. */
 static inline int mapcount(struct page *page)
 {

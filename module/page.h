@@ -58,6 +58,9 @@ void vmo_page_unshare(struct page *page);
 /* The same for a caller who holds the page lock. */
 void vmo_page_unshare_locked(struct page *page);
 
+/* Its only share goes to another place, where futexes will look for it anew. */
+void vmo_page_leave_home(struct page *page);
+
 /*
  * Pins. To pin takes the page lock, and is false if it has been done too often;
  * to unpin takes none, and a reference that the caller has besides.

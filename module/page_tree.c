@@ -224,11 +224,6 @@ static struct vmo_node *pool_leaf(struct vmo_pool *pool)
 	return &leaf->node;
 }
 
-static struct vmo_node *pool_node(struct vmo_pool *pool, unsigned int level)
-{
-	return level ? pool_inner(pool, level) : pool_leaf(pool);
-}
-
 /* ---- look-up ----------------------------------------------------------- */
 
 /* The top node if it covers @key. */
@@ -422,6 +417,38 @@ struct vmo_leaf *vmo_tree_next_leaf(const struct vmo_page_tree *tree, pgoff_t *k
 	return NULL;
 }
 
+/* Below @node, which starts at @base, at or before *@key. */
+static struct vmo_leaf *descend_prev(struct vmo_node *node, pgoff_t base, pgoff_t *key)
+{
+	unsigned int level = node->level, i;
+	struct vmo_leaf *leaf;
+	struct vmo_node *child;
+	pgoff_t start;
+
+	vmo_count_visit();
+	*key = min(*key, span_last(base, level));
+	if (!level)
+		return to_leaf(node);
+	for (i = inner_index(level, *key) + 1; i--; ) {
+		start = base + ((pgoff_t)i << span_shift(level - 1));
+		child = slot_load(&to_inner(node)->slot[i]);
+		leaf = child ? descend_prev(child, start, key) : NULL;
+		if (leaf)
+			return leaf;
+		*key = start - 1;
+	}
+	return NULL;
+}
+
+struct vmo_leaf *vmo_tree_prev_leaf(const struct vmo_page_tree *tree, pgoff_t *key,
+				    pgoff_t first)
+{
+	struct vmo_node *root = slot_load(&tree->root);
+	struct vmo_leaf *leaf = root ? descend_prev(root, 0, key) : NULL;
+
+	return leaf && *key >= first ? leaf : NULL;
+}
+
 /* ---- writable bits ----------------------------------------------------- */
 
 void vmo_tree_mark_writable(struct vmo_path *path, pgoff_t key)
@@ -575,8 +602,9 @@ static void grow_root(struct vmo_page_tree *tree, pgoff_t key, struct vmo_pool *
 	}
 }
 
-struct vmo_leaf *vmo_tree_own(struct vmo_page_tree *tree, pgoff_t key, bool create,
-			      struct vmo_pool *pool)
+/* The slot for the leaf of @key, below owned nodes. NULL if there is no such node. */
+static struct vmo_node **own_leaf_slot(struct vmo_page_tree *tree, pgoff_t key, bool create,
+				       struct vmo_pool *pool)
 {
 	struct vmo_node **slot = &tree->root;
 	struct vmo_node *node;
@@ -587,18 +615,67 @@ struct vmo_leaf *vmo_tree_own(struct vmo_page_tree *tree, pgoff_t key, bool crea
 	else if (!tree_top(tree, key))
 		return NULL;
 	level = tree->root ? tree->root->level : level_for(key);
-	for (;; level--) {
+	for (; level; level--) {
 		vmo_count_visit();
 		if (*slot)
 			node = own_node(slot, pool);
 		else if (create)
-			*slot = node = pool_node(pool, level);
+			*slot = node = pool_inner(pool, level);
 		else
 			return NULL;
-		if (!level)
-			return to_leaf(node);
 		slot = &to_inner(node)->slot[inner_index(level, key)];
 	}
+	return slot;
+}
+
+struct vmo_leaf *vmo_tree_own(struct vmo_page_tree *tree, pgoff_t key, bool create,
+			      struct vmo_pool *pool)
+{
+	struct vmo_node **slot = own_leaf_slot(tree, key, create, pool);
+
+	if (!slot)
+		return NULL;
+	vmo_count_visit();
+	if (*slot)
+		return to_leaf(own_node(slot, pool));
+	if (!create)
+		return NULL;
+	*slot = pool_leaf(pool);
+	return to_leaf(*slot);
+}
+
+void vmo_tree_own_range_need(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
+			     struct vmo_need *need)
+{
+	unsigned int level, top = level_for(last);
+	struct vmo_node *root = tree->root;
+
+	memset(need, 0, sizeof(*need));
+	if (root && root->level > top)
+		top = root->level;
+	else if (root)
+		need->inners = top - root->level;	/* above the root, for the key 0 */
+	need->leaves = (last >> span_shift(0)) - (first >> span_shift(0)) + 1;
+	for (level = 1; level <= top; level++)
+		need->inners += (last >> span_shift(level)) - (first >> span_shift(level)) + 1;
+}
+
+void vmo_tree_detach_leaf(struct vmo_page_tree *tree, struct vmo_path *path, pgoff_t key)
+{
+	struct vmo_inner *up = path->inner[1];
+
+	if (!up) {
+		tree->root = NULL;
+		return;
+	}
+	up->slot[inner_index(1, key)] = NULL;
+	clear_bit(inner_index(1, key), up->writable);
+}
+
+void vmo_tree_attach_leaf(struct vmo_page_tree *tree, pgoff_t key, struct vmo_leaf *leaf,
+			  struct vmo_pool *pool)
+{
+	*own_leaf_slot(tree, key, true, pool) = &leaf->node;
 }
 
 /* ---- sharing a window -------------------------------------------------- */
@@ -852,7 +929,7 @@ void vmo_tree_drop(struct vmo_page_tree *tree)
 #define WEIGHT_SHIFT	56
 
 static void usage_leaf(struct window *w, struct vmo_leaf *leaf, pgoff_t base, bool exclusive,
-		       u64 weight, struct vmo_usage *usage)
+		       u64 weight, struct vmo_tally *usage)
 {
 	u64 mask = vmo_leaf_bits(~0ULL, base, w->first, w->last);
 	unsigned int i;
@@ -876,7 +953,7 @@ static void usage_leaf(struct window *w, struct vmo_leaf *leaf, pgoff_t base, bo
 }
 
 static void usage_node(struct window *w, struct vmo_node *node, pgoff_t base, bool exclusive,
-		       u64 weight, struct vmo_usage *usage)
+		       u64 weight, struct vmo_tally *usage)
 {
 	unsigned int level = node->level;
 	unsigned int i, to;
@@ -901,7 +978,7 @@ static void usage_node(struct window *w, struct vmo_node *node, pgoff_t base, bo
 }
 
 void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
-		    struct vmo_usage *usage)
+		    struct vmo_tally *usage)
 {
 	struct window w = { .first = first, .last = last };
 	struct vmo_node *root = slot_load(&tree->root);

@@ -233,6 +233,26 @@ struct vmo_leaf *vmo_tree_next_leaf(const struct vmo_page_tree *tree, pgoff_t *k
 				    pgoff_t last, bool writable);
 
 /*
+ * The last leaf that overlaps [@first, *@key]; lowers *@key to where it ends
+ * overlapping. Otherwise as vmo_tree_next_leaf().
+ */
+struct vmo_leaf *vmo_tree_prev_leaf(const struct vmo_page_tree *tree, pgoff_t *key,
+				    pgoff_t first);
+
+/* No less than what owning, one after another, the keys of [@first, @last] takes. */
+void vmo_tree_own_range_need(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
+			     struct vmo_need *need);
+
+/*
+ * Takes the leaf of @path out of @tree, which reaches it exclusively, and hangs it in
+ * at @key, where there is none and a leaf starts. Its reference goes along. Lock:
+ * exclusive. @pool as for vmo_tree_own().
+ */
+void vmo_tree_detach_leaf(struct vmo_page_tree *tree, struct vmo_path *path, pgoff_t key);
+void vmo_tree_attach_leaf(struct vmo_page_tree *tree, pgoff_t key, struct vmo_leaf *leaf,
+			  struct vmo_pool *pool);
+
+/*
  * Marks the page at @slot of path->leaf writable, here and in the summaries.
  * Lock: shared, and the leaf's lock. The path is exclusive.
  */
@@ -274,7 +294,7 @@ void vmo_tree_cut_need(const struct vmo_page_tree *src, pgoff_t first, pgoff_t l
 void vmo_tree_drop(struct vmo_page_tree *tree);
 
 /**
- * struct vmo_usage - what one tree holds
+ * struct vmo_tally - what one tree holds
  * @pages: pages, own or shared
  * @private: pages that only this tree reaches
  * @scaled: pages divided at every sharing point, in 2^-32 of a page, rounded
@@ -282,7 +302,7 @@ void vmo_tree_drop(struct vmo_page_tree *tree);
  * @inners: inner nodes that this tree reaches
  * @leaves: leaves that it reaches
  */
-struct vmo_usage {
+struct vmo_tally {
 	u64 pages;
 	u64 private;
 	u64 scaled;
@@ -292,7 +312,7 @@ struct vmo_usage {
 
 /* Adds what [@first, @last] of @tree holds to @usage. Lock: shared. */
 void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
-		    struct vmo_usage *usage);
+		    struct vmo_tally *usage);
 
 /* A range that differs; a return other than 0 stops the walk. */
 typedef int (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);

@@ -397,6 +397,19 @@ struct handle {
 	bool w;
 };
 
+/* One that lost a right, or that was opened anew without it. */
+static int lesser(const struct object *o, int flags)
+{
+	struct vmo_restrict arg = { .fd = -1 };
+	struct vmo_info info;
+
+	if (one_in(2) || (flags == O_WRONLY && o->no_write) || vmo_stat(o->fd, &info))
+		return vmo_reopen(o->fd, flags);
+	arg.rights = info.rights & ~(flags == O_RDONLY ? VMO_RIGHT_WRITE : VMO_RIGHT_READ);
+	expect(result(ioctl(o->fd, VMO_RESTRICT, &arg)), 0);
+	return arg.fd;
+}
+
 /* Mostly the object's descriptor, sometimes one that may less. */
 static struct handle any_handle(void)
 {
@@ -407,14 +420,14 @@ static struct handle any_handle(void)
 	if (!one_in(24))
 		return h;
 	flags = one_in(2) ? O_RDONLY : O_WRONLY;
-	h.fd = vmo_reopen(o->fd, flags);
+	h.fd = lesser(o, flags);
 	if (flags == O_WRONLY && o->no_write) {
 		expect(result(h.fd), -EACCES);
 		h.fd = o->fd;
 		return h;
 	}
 	if (h.fd < 0)
-		fail("reopen: errno %d", errno);
+		fail("a lesser descriptor: errno %d", errno);
 	h.r = flags == O_RDONLY;
 	h.w = flags == O_WRONLY;
 	return h;
@@ -633,6 +646,13 @@ static uint64_t info_flags(const struct object *o)
 	       (o->exec ? VMO_INFO_EXEC : 0);
 }
 
+static uint32_t info_rights(const struct object *o)
+{
+	return VMO_RIGHT_READ | VMO_RIGHT_MAP | VMO_RIGHT_PIN | VMO_RIGHT_CHILD | VMO_RIGHT_NAME |
+	       (o->no_write ? 0 : VMO_RIGHT_WRITE) | (o->exec ? VMO_RIGHT_EXEC : 0) |
+	       (o->may_resize ? VMO_RIGHT_RESIZE : 0);
+}
+
 static uint64_t private_pages(const struct object *o)
 {
 	uint64_t pages = 0;
@@ -670,6 +690,7 @@ static uint64_t check_info(struct object *o)
 	SAME("shared", info.shared_bytes, committed - private);
 	SAME("children", info.children, o->children);
 	SAME("flags", info.flags, info_flags(o));
+	SAME("rights", info.rights, info_rights(o));
 	SAME("pinned", info.pinned_bytes, o->mem->nr_pins * PS);
 	SAME("name", memcmp(info.name, name, sizeof(name)), 0);
 	if (info.scaled_bytes < private || info.scaled_bytes > committed)
@@ -786,7 +807,7 @@ static long clone_errno(const struct handle *h, const struct vmo_clone *arg)
 
 	if (!h->r)
 		return -EACCES;
-	if (!(arg->flags & VMO_CLONE_SNAPSHOT) || arg->flags & ~0x701U ||
+	if (__builtin_popcount(arg->flags & 7) != 1 || arg->flags & ~0x707U ||
 	    (arg->flags & VMO_CLONE_NO_WRITE && arg->flags & VMO_CLONE_RESIZABLE) ||
 	    arg->offset % PS)
 		return -EINVAL;
@@ -842,7 +863,8 @@ static void new_clone(const struct handle *h, const struct vmo_clone *arg)
 static void op_clone(void)
 {
 	struct handle h;
-	struct vmo_clone arg = { .flags = VMO_CLONE_SNAPSHOT, .fd = -1 };
+	/* K5: of this memory all kinds are snapshots. */
+	struct vmo_clone arg = { .flags = 1U << below(3), .fd = -1 };
 	long want, got;
 
 	if (!room_for_object()) {
@@ -1317,6 +1339,169 @@ static void op_zero(void)
 		touched(h.o, offset, length);
 	}
 	put_handle(&h);
+}
+
+/* ---- operations: moving, looking ---------------------------------------- */
+
+static long transfer_errno(const struct handle *to, const struct handle *from,
+			   const struct vmo_transfer *arg)
+{
+	const struct object *d = to->o, *s = from->o;
+
+	if (!to->w)
+		return -EACCES;
+	if (arg->flags || (arg->offset | arg->length | arg->src_offset) % PS)
+		return -EINVAL;
+	if (arg->src_fd != from->fd)
+		return arg->src_fd == dev ? -EINVAL : -EBADF;
+	if (!from->r || !from->w)
+		return -EACCES;
+	if (arg->offset + arg->length < arg->offset ||
+	    arg->offset + arg->length > size_of(d) ||
+	    arg->src_offset + arg->length < arg->src_offset ||
+	    arg->src_offset + arg->length > size_of(s))
+		return -ERANGE;
+	return 0;
+}
+
+static bool transfer_pinned(const struct object *d, const struct object *s,
+			    const struct vmo_transfer *arg)
+{
+	unsigned int to = d->first + arg->offset / PS, from = s->first + arg->src_offset / PS;
+	unsigned int pages = arg->length / PS;
+
+	if (d->mem == s->mem && to == from)
+		return false;
+	return any_pin(d->mem, to, to + pages) || any_pin(s->mem, from, from + pages);
+}
+
+/* All are taken out, then put in: shared ones as copies, holes as holes. */
+static void transferred(struct mem *d, unsigned int to, struct mem *s, unsigned int from,
+			unsigned int pages)
+{
+	uint8_t *bytes = malloc(pages * PS + 1);
+	uint64_t present = 0;
+
+	memcpy(bytes, s->byte + from * PS, pages * PS);
+	for (unsigned int i = 0; i < pages; i++) {
+		present |= s->present & bit(from + i) ? bit(i) : 0;
+		drop(s, from + i);
+	}
+	for (unsigned int i = 0; i < pages; i++) {
+		drop(d, to + i);
+		if (present & bit(i))
+			store_bytes(d, (to + i) * PS, bytes + i * PS, PS);
+	}
+	free(bytes);
+}
+
+static void op_transfer(void)
+{
+	struct handle to = any_handle(), from = any_handle();
+	struct vmo_transfer arg = { .src_fd = from.fd };
+	struct object *d = to.o, *s = from.o;
+	uint64_t offset, length;
+	long want;
+
+	any_range(d, &offset, &length);
+	arg.offset = offset;
+	arg.length = length;
+	arg.src_offset = below(pages_of(s) + 1) * PS;
+	if (!one_in(10)) {
+		arg.offset -= arg.offset % PS;
+		arg.length -= arg.length % PS;
+	}
+	if (arg.src_offset + arg.length > size_of(s) && !one_in(10))
+		arg.length = size_of(s) - arg.src_offset;
+	if (one_in(60))
+		arg.src_fd = one_in(2) ? dev : -1;
+	if (one_in(60))
+		arg.flags = 1U << below(32);
+	want = transfer_errno(&to, &from, &arg);
+	if (!want && arg.length && transfer_pinned(d, s, &arg))
+		want = -EBADFD;
+	NOTE("transfer to %ld at %#lx from %ld at %#lx, %ld bytes: %ld", nr_of(d), arg.offset,
+	     nr_of(s), arg.src_offset, arg.length, want);
+	if (expect(result(ioctl(to.fd, VMO_TRANSFER, &arg)), want) && !want) {
+		if (d->mem != s->mem || d->first + arg.offset / PS != s->first + arg.src_offset / PS)
+			transferred(d->mem, d->first + arg.offset / PS, s->mem,
+				    s->first + arg.src_offset / PS, arg.length / PS);
+		touched(d, arg.offset, arg.length);
+		touched(s, arg.src_offset, arg.length);
+	}
+	put_handle(&to);
+	put_handle(&from);
+}
+
+static uint32_t state_of(const struct mem *m, unsigned int page)
+{
+	if (!(m->present & bit(page)))
+		return 0;
+	return VMO_PAGE_PRESENT | (w->holders[m->id[page]] > 1 ? VMO_PAGE_SHARED : 0) |
+	       (m->pins[page] ? VMO_PAGE_PINNED : 0);
+}
+
+/* Who may write a page without asking is the module's business. */
+static void check_runs(const struct object *o, const struct vmo_page_run *run,
+		       unsigned int count, uint64_t at)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (run[i].offset != at || !run[i].length || run[i].length % PS)
+			fail("run %u: %llu bytes at %#llx", i,
+			     (unsigned long long)run[i].length, (unsigned long long)run[i].offset);
+		for (; at < run[i].offset + run[i].length && !w->failed; at += PS)
+			SAME("state", run[i].state & ~VMO_PAGE_WRITABLE,
+			     state_of(o->mem, o->first + at / PS));
+	}
+}
+
+static void op_pages(void)
+{
+	struct object *o = any_object();
+	struct vmo_page_run run[8];
+	struct vmo_pages arg = {
+		.offset = below(pages_of(o) + 1) * PS, .runs = (uintptr_t)run,
+	};
+	uint64_t end, from;
+
+	arg.length = below(pages_of(o) - arg.offset / PS + 1) * PS;
+	end = arg.offset + arg.length;
+	NOTE("pages of %ld, %ld bytes at %#lx", nr_of(o), arg.length, arg.offset);
+	do {
+		from = arg.offset;
+		arg.count = 1 + below(8);
+		if (!expect(result(ioctl(o->fd, VMO_PAGES, &arg)), 0))
+			return;
+		check_runs(o, run, arg.count, from);
+		SAME("what is left", arg.length, end - arg.offset);
+	} while (arg.length && arg.offset > from && !w->failed);
+	SAME("the end", arg.offset, end);
+}
+
+static void op_lookup(void)
+{
+	struct object *o = any_object();
+	struct vmo_lookup_entry entry[MAX_PAGES];
+	struct vmo_lookup arg = {
+		.length = size_of(o), .entries = (uintptr_t)entry, .count = MAX_PAGES,
+		.flags = one_in(2) ? VMO_LOOKUP_SHARED : 0,
+	};
+	unsigned int n = 0;
+
+	NOTE("look up %ld, flags %ld", nr_of(o), arg.flags);
+	if (!expect(result(ioctl(o->fd, VMO_LOOKUP, &arg)), arg.length ? 0 : -EINVAL) ||
+	    !size_of(o))
+		return;
+	for (unsigned int page = 0; page < pages_of(o); page++) {
+		uint32_t state = state_of(o->mem, o->first + page);
+
+		if (!state || (state & VMO_PAGE_SHARED && !arg.flags))
+			continue;
+		if (n >= arg.count || entry[n].offset != page * PS || !entry[n].address)
+			fail("page %u of object %u is not looked up", page, nr_of(o));
+		n++;
+	}
+	SAME("entries", arg.count, n);
 }
 
 /* ---- operations: sizes -------------------------------------------------- */
@@ -1864,6 +2049,9 @@ static const struct {
 	{ op_commit,		{ 8, 5, 10, 5, 10 } },
 	{ op_decommit,		{ 8, 5, 10, 5, 20 } },
 	{ op_zero,		{ 15, 10, 15, 10, 20 } },
+	{ op_transfer,		{ 15, 30, 10, 20, 15 } },
+	{ op_pages,		{ 6, 6, 2, 2, 10 } },
+	{ op_lookup,		{ 3, 6, 2, 2, 2 } },
 	{ op_resize,		{ 10, 2, 40, 10, 20 } },
 	{ op_truncate,		{ 8, 1, 30, 5, 10 } },
 	{ op_fallocate,		{ 15, 5, 30, 10, 20 } },

@@ -21,6 +21,7 @@ typedef uint64_t u64;
 typedef uint32_t u32;
 typedef unsigned long pgoff_t;
 
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof(*(a)))
 #define container_of(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
 #define BIT_ULL(n)		(1ULL << (n))
@@ -79,6 +80,25 @@ static inline void set_bit(unsigned int n, unsigned long *map)
 static inline void clear_bit(unsigned int n, unsigned long *map)
 {
 	__atomic_fetch_and(map + n / 64, ~(1UL << n % 64), __ATOMIC_RELAXED);
+}
+
+static inline bool test_bit(unsigned int n, const unsigned long *map)
+{
+	return READ_ONCE(map[n / 64]) >> n % 64 & 1;
+}
+
+static inline void bitmap_zero(unsigned long *map, unsigned int bits)
+{
+	memset(map, 0, BITS_TO_LONGS(bits) * sizeof(*map));
+}
+
+static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int bits)
+{
+	unsigned int i, sum = 0;
+
+	for (i = 0; i < BITS_TO_LONGS(bits); i++)
+		sum += __builtin_popcountl(map[i]);
+	return sum;
 }
 
 static inline bool bitmap_empty(const unsigned long *map, unsigned int bits)
@@ -217,6 +237,7 @@ void down_read(struct rw_semaphore *sem);
 bool down_read_trylock(struct rw_semaphore *sem);
 int down_read_killable(struct rw_semaphore *sem);
 int down_write_killable(struct rw_semaphore *sem);
+int down_write_killable_nested(struct rw_semaphore *sem, int sub);
 void downgrade_write(struct rw_semaphore *sem);
 void up_read(struct rw_semaphore *sem);
 void up_write(struct rw_semaphore *sem);

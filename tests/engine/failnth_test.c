@@ -82,7 +82,7 @@ static int do_grow(struct content *c, struct content **child)
 
 static int do_usage(struct content *c, struct content **child)
 {
-	struct vmo_usage usage;
+	struct vmo_tally usage;
 
 	(void)child;
 	return vmo_cow_usage(&c->cow, 0, KEYS - 1, &usage);
@@ -145,6 +145,28 @@ static int do_snapshot(struct content *c, struct content **child)
 	return ret;
 }
 
+/* Within the content, over itself: part of it is shared, a page is held. */
+static int do_transfer(struct content *c, struct content **child)
+{
+	pgoff_t count = KEYS - 9;
+
+	(void)child;
+	return vmo_cow_transfer(&c->cow, 7, &c->cow, 2, true, &count);
+}
+
+/* To a tree that has nothing yet. */
+static int do_transfer_new(struct content *c, struct content **child)
+{
+	struct content *new = content_new(0, FAR + 2 * KEYS);
+	pgoff_t count = KEYS;
+	int ret = vmo_cow_transfer(&new->cow, FAR, &c->cow, 0, false, &count);
+
+	(void)child;
+	CHECK(ret || get(new, FAR + 8) == 88);
+	content_free(new);
+	return ret;
+}
+
 typedef int (*op_fn)(struct content *c, struct content **child);
 
 /* A content, shared with a second one, with a page that somebody holds. */
@@ -168,7 +190,7 @@ static bool run(op_fn op, bool commits, long nth)
 	struct content *a, *b, *child = NULL;
 	struct page *held = prepare(&a, &b);
 	u64 before[KEYS], other[KEYS];
-	struct vmo_usage usage, after;
+	struct vmo_tally usage, after;
 	int ret;
 
 	content_of(a, before);
@@ -260,6 +282,12 @@ static void t_resize(void)
 	sweep(do_resize, false);
 }
 
+static void t_transfer(void)
+{
+	sweep(do_transfer, false);
+	sweep(do_transfer_new, false);
+}
+
 static void t_snapshot(void)
 {
 	sweep(do_snapshot, true);
@@ -279,6 +307,7 @@ int main(void)
 		{ "n3: pin: each allocation and wait fails in turn", t_pin },
 		{ "resize: each allocation and wait fails in turn", t_resize },
 		{ "snapshot: each allocation and wait fails in turn", t_snapshot },
+		{ "x3: transfer: each allocation and wait fails in turn", t_transfer },
 	};
 
 	shim_init();

@@ -53,7 +53,7 @@ static unsigned long op_nr, seed;
 static bool copying;		/* own() expects that the page is replaced */
 static struct member *revoking;	/* a snapshot of it is being taken */
 static struct {
-	unsigned long writes, shared, depth, snaps, failed;
+	unsigned long writes, shared, depth, snaps, failed, moved;
 } stats;
 
 static void say_where(void)
@@ -448,6 +448,53 @@ static void resize(struct member *m)
 	check_range(m, 0, KEYS - 1);
 }
 
+/* What the target gets of index @i, which @m gives up. */
+static struct version *give(struct member *m, int i)
+{
+	struct version *v = m->v[i];
+	u64 data;
+
+	if (!v)
+		return NULL;
+	if (v->members == 1 && !foreign(v->page)) {
+		m->v[i] = NULL;
+		m->mine[i] = false;
+		m->writable[i] = false;
+		return v;
+	}
+	data = v->data;
+	leave(m, i);
+	return fresh(data, NULL);
+}
+
+/* Both ranges lie within a cluster. */
+static void transfer(struct member *dst, int to, struct member *src, int from, int count)
+{
+	struct version *taken[CHUNK];
+	pgoff_t done;
+	int i, ret;
+
+	count = min(count, min(CHUNK - to % CHUNK, CHUNK - from % CHUNK));
+	count = min(count, min(dst->end - to, src->end - from));
+	done = count;
+	arm();
+	ret = disarm(vmo_cow_transfer(&dst->cow, key_of(to), &src->cow, key_of(from),
+				      dst == src && to > from, &done));
+	if (!ret) {
+		CHECK(done == (pgoff_t)count);
+		for (i = 0; i < count; i++)
+			taken[i] = give(src, from + i);
+		for (i = 0; i < count; i++) {
+			leave(dst, to + i);
+			dst->v[to + i] = taken[i];
+			dst->mine[to + i] = taken[i];
+		}
+		stats.moved += count;
+	}
+	check_range(src, from, from + count - 1);
+	check_range(dst, to, to + count - 1);
+}
+
 static struct member *spare(void)
 {
 	int i;
@@ -646,7 +693,7 @@ static void seek(struct member *m, int i)
 
 static void usage_all(void)
 {
-	struct vmo_usage u;
+	struct vmo_tally u;
 	u64 scaled = 0;
 	int i, k;
 
@@ -729,7 +776,7 @@ static bool below(int *what, int weight)
 /* Per mille of each operation; the rest drops a holder. */
 static void step(void)
 {
-	struct member *m = pick(), *c = spare();
+	struct member *m = pick(), *c = spare(), *other = rnd() % 4 ? pick() : m;
 	int i = m->first + rnd() % (m->end - m->first);
 	int span = rnd() % 100;
 	int last = min(m->end - 1, i + span);
@@ -740,7 +787,7 @@ static void step(void)
 	if (h->page && rnd() % 4 == 0 && in_window(m, h->index))
 		i = h->index;
 	last = max(i, last);
-	if (below(&what, 560))
+	if (below(&what, 555))
 		own(m, i, rnd() % 3 ? 0 : VMO_OWN_WRITABLE, next_data++);
 	else if (below(&what, 100))
 		write_pte(m, i);
@@ -754,6 +801,8 @@ static void step(void)
 		resize(m);
 	else if (below(&what, 5))
 		commit(m, i, last);
+	else if (below(&what, 5))
+		transfer(m, i, other, other->first + rnd() % (other->end - other->first), span + 1);
 	else if (below(&what, 20))
 		take_holder(m, i);
 	else if (below(&what, 10))
@@ -819,8 +868,8 @@ int main(int argc, char **argv)
 	finish();
 	shared = 100.0 * stats.shared / stats.writes;
 	depth = (double)stats.depth / stats.writes;
-	printf("# seed %lu: %lu operations, %lu snapshots, %lu failures injected, ", seed, op_nr,
-	       stats.snaps, stats.failed);
+	printf("# seed %lu: %lu operations, %lu snapshots, %lu failures injected, %lu keys moved, ", seed,
+	       op_nr, stats.snaps, stats.failed, stats.moved);
 	printf("%lu writes, %.1f %% to shared leaves, mean depth %.1f\n", stats.writes, shared,
 	       depth);
 	printf("1..2\nok 1 - differential test against the model\n");

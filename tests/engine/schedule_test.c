@@ -62,6 +62,12 @@ static struct {
 			shim_fail(__FILE__, __LINE__, #cond); \
 	} while (0)
 
+static struct content *mapped(struct content *c)
+{
+	map_content(c);
+	return c;
+}
+
 /* ---- operations -------------------------------------------------------- */
 
 static u64 load(struct content *c, pgoff_t key)
@@ -215,9 +221,35 @@ static u64 op_close(struct content *c, int self)
 	return 0;
 }
 
+/* Part of a leaf to another place of the content. */
+static u64 op_move(struct content *c, int self)
+{
+	pgoff_t count = 2;
+
+	return vmo_cow_transfer(&c->cow, L, &c->cow, 0, false, &count);
+}
+
+/* A leaf goes to somebody new. */
+static u64 op_take(struct content *c, int self)
+{
+	struct content *taker = mapped(content_new(0, END));
+	pgoff_t count = L;
+
+	members[C + self] = taker;
+	return vmo_cow_transfer(&taker->cow, L, &c->cow, 0, false, &count);
+}
+
+/* Each its leaf, at one place of the family. */
+static u64 op_give(struct content *c, int self)
+{
+	pgoff_t count = L;
+
+	return vmo_cow_transfer(&members[A]->cow, 0, &c->cow, 0, false, &count);
+}
+
 static u64 op_usage(struct content *c, int self)
 {
-	struct vmo_usage usage;
+	struct vmo_tally usage;
 
 	REQUIRE(!vmo_cow_usage(&c->cow, 0, END - 1, &usage));
 	REQUIRE(usage.scaled <= usage.pages << 32 && usage.private <= usage.pages);
@@ -242,6 +274,8 @@ static const struct op table[] = {
 	{ "snapshot", op_snapshot, A },
 	{ "window", op_window, A },
 	{ "usage", op_usage, A },
+	{ "move", op_move, A },
+	{ "take", op_take, A },
 	{ "device", op_device, A },
 	{ "B load 0", op_load0, B },
 	{ "B store 0", op_store0, B },
@@ -249,6 +283,8 @@ static const struct op table[] = {
 	{ "B write 0", op_write0, B },
 	{ "B remove", op_remove, B },
 	{ "B snapshot", op_snapshot, B },
+	{ "B take", op_take, B },
+	{ "B give", op_give, B },
 	{ "B pin, close", op_pin_close, B },
 	{ "B close", op_close, B },
 };
@@ -269,16 +305,11 @@ static bool is_double(const struct op *op)
 static bool changes_0(const struct op *op)
 {
 	return is_double(op) || op->run == op_store0 || op->run == op_write0 ||
-	       op->run == op_remove || op->run == op_remove_all || op->run == op_device;
+	       op->run == op_remove || op->run == op_remove_all || op->run == op_device ||
+	       op->run == op_move || op->run == op_take || op->run == op_give;
 }
 
 /* ---- scenes ------------------------------------------------------------ */
-
-static struct content *mapped(struct content *c)
-{
-	map_content(c);
-	return c;
-}
 
 static void read_all(struct content *c)
 {
@@ -601,8 +632,8 @@ static bool set_fits(const struct scene *scene, int nr)
 			fits = false;
 		for (k = 0; k < nr; k++)
 			if (k != i && ((closes(ops_now[i]) && ops_now[k]->member == B) ||
-				       (is_double(ops_now[i]) && ops_now[k]->member == A &&
-					changes_0(ops_now[k]))))
+				       (is_double(ops_now[i]) && changes_0(ops_now[k]) &&
+					(ops_now[k]->member == A || ops_now[k]->run == op_give))))
 				fits = false;
 	}
 	return fits;

@@ -121,9 +121,9 @@ void init_rwsem(struct rw_semaphore *sem)
 }
 
 static int take_sem(struct rw_semaphore *sem, int (*lock)(pthread_rwlock_t *l),
-		    int (*try)(pthread_rwlock_t *l))
+		    int (*try)(pthread_rwlock_t *l), int outer)
 {
-	SHIM_ASSERT(!held()->sems && !held()->leaves && !held()->pages);
+	SHIM_ASSERT(held()->sems == outer && !held()->leaves && !held()->pages);
 	if (inject())
 		return -EINTR;
 	shim_step();
@@ -138,16 +138,17 @@ static int take_sem(struct rw_semaphore *sem, int (*lock)(pthread_rwlock_t *l),
 
 static void release_sem(struct rw_semaphore *sem)
 {
-	SHIM_ASSERT(held()->sems == 1);
+	SHIM_ASSERT(held()->sems > 0);
 	held()->sems--;
-	held()->excl = 0;
+	if (held()->excl)
+		held()->excl--;
 	SHIM_ASSERT(!pthread_rwlock_unlock(&sem->l));
 	shim_step();
 }
 
 int down_read_killable(struct rw_semaphore *sem)
 {
-	return take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock);
+	return take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, 0);
 }
 
 void down_read(struct rw_semaphore *sem)
@@ -155,7 +156,7 @@ void down_read(struct rw_semaphore *sem)
 	long nth = shim_fail_nth;
 
 	shim_fail_nth = 0;	/* it cannot fail */
-	SHIM_ASSERT(!take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock));
+	SHIM_ASSERT(!take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, 0));
 	shim_fail_nth = nth;
 }
 
@@ -171,9 +172,18 @@ bool down_read_trylock(struct rw_semaphore *sem)
 
 int down_write_killable(struct rw_semaphore *sem)
 {
-	int ret = take_sem(sem, pthread_rwlock_wrlock, pthread_rwlock_trywrlock);
+	int ret = take_sem(sem, pthread_rwlock_wrlock, pthread_rwlock_trywrlock, 0);
 
 	held()->excl = !ret;
+	return ret;
+}
+
+/* The second of two, by address. */
+int down_write_killable_nested(struct rw_semaphore *sem, int sub)
+{
+	int ret = take_sem(sem, pthread_rwlock_wrlock, pthread_rwlock_trywrlock, sub);
+
+	held()->excl += !ret;
 	return ret;
 }
 
@@ -314,6 +324,12 @@ void vmo_page_unshare_locked(struct page *page)
 	SHIM_ASSERT(held()->pages > 0);
 	if (last_share(page))
 		vmo_page_put(page);
+}
+
+void vmo_page_leave_home(struct page *page)
+{
+	SHIM_ASSERT(held()->excl && page->shares == 1 && !page->maps);
+	vmo_page_wait_unlocked(page);
 }
 
 void vmo_page_clear(struct page *page, unsigned int from, unsigned int to)

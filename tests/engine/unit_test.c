@@ -38,7 +38,7 @@ static void t_range(void)
 static void t_endless(void)
 {
 	struct content *c = content_new(0, VMO_KEY_MAX);
-	struct vmo_usage usage;
+	struct vmo_tally usage;
 	pgoff_t found;
 	long visits;
 
@@ -432,7 +432,7 @@ static void t_seek(void)
 static void t_usage(void)
 {
 	struct content *c[4];
-	struct vmo_usage u;
+	struct vmo_tally u;
 	u64 scaled = 0;
 	pgoff_t i;
 	int k;
@@ -710,6 +710,211 @@ static void t_bits(void)
 	content_free(b);
 }
 
+/* One call does it, if the ranges are short. */
+static int transfer(struct content *dst, pgoff_t to, struct content *src, pgoff_t from,
+		    pgoff_t count)
+{
+	pgoff_t done = count;
+	int ret = vmo_cow_transfer(&dst->cow, to, &src->cow, from, dst == src && to > from,
+				   &done);
+
+	CHECK(ret || done == count);
+	return ret;
+}
+
+static void t_transfer(void)
+{
+	pgoff_t far = 1UL << 40, i;
+	struct content *a = content_new(0, 8 * L), *b = content_new(far, far + 8 * L);
+	struct page *page[3 * L];
+	struct vmo_path path;
+	long copies = shim.copies;
+
+	for (i = 0; i < 3 * L; i++)
+		page[i] = put(a, i, i + 1, VMO_OWN_WRITABLE);
+	put(b, far + L + 1, 77, 0);
+	put(b, far + 5 * L, 78, 0);
+	/* The third leaf goes whole, the others in part. */
+	CHECK(!transfer(b, far + L + 5, a, 5, 3 * L - 10));
+	for (i = 0; i < 3 * L; i++) {
+		if (i < 5 || i >= 3 * L - 5)
+			CHECK(page_at(a, i) == page[i]);
+		else
+			CHECK(!page_at(a, i) && page_at(b, far + L + i) == page[i]);
+	}
+	CHECK(get(b, far + L + 1) == 77 && get(b, far + 5 * L) == 78);
+	vmo_tree_find(&b->cow.tree, far + 2 * L, &path);
+	CHECK(path.exclusive && !path.leaf->writable && path.leaf->epoch == b->cow.epoch);
+	CHECK(path.leaf->mine == GENMASK_ULL(L - 1, 0));
+	/* At other places of their leaves, over what is there, holes too. */
+	CHECK(!transfer(b, far + 5 * L - 1, a, 4, 3));
+	CHECK(page_at(b, far + 5 * L - 1) == page[4] && !page_at(b, far + 5 * L));
+	CHECK(shim.pages == 3 * L + 1 && shim.copies == copies);
+	content_free(a);
+	content_free(b);
+}
+
+/* What others share or hold is copied, and they keep it. */
+static void t_transfer_shared(void)
+{
+	struct content *a = content_new(0, 2 * L), *b, *c = content_new(0, 2 * L);
+	struct page *shared = put(a, 1, 11, 0), *held, *own;
+
+	b = content_snapshot(a, 0, 2 * L);
+	held = put(a, L, 22, 0);
+	own = put(a, L + 1, 33, 0);
+	vmo_page_get(held);
+	CHECK(!transfer(c, 0, a, 0, 2 * L));
+	CHECK(get(c, 1) == 11 && page_at(c, 1) != shared && page_at(b, 1) == shared);
+	CHECK(get(c, L) == 22 && page_at(c, L) != held && page_at(c, L + 1) == own);
+	CHECK(!page_at(a, 1) && !page_at(a, L) && !page_at(a, L + 1) && held->data == 22);
+	vmo_page_put(held);
+	put(b, 1, 12, 0);
+	CHECK(get(c, 1) == 11 && shim.pages == 4);
+	content_free(b);
+	content_free(a);
+	content_free(c);
+}
+
+/* Up, down, by less than a leaf, by whole leaves, in several pieces. */
+static void t_transfer_overlap(void)
+{
+	const pgoff_t n = 3 * 512 + 7, shifts[] = { 1, L - 1, L, 512, 600 };
+	struct content *a;
+	pgoff_t i, k, to, from, left, done;
+
+	for (k = 0; k < 2 * ARRAY_SIZE(shifts); k++) {
+		a = content_new(0, 3 * n);
+		from = k % 2 ? shifts[k / 2] : 0;
+		to = k % 2 ? 0 : shifts[k / 2];
+		for (i = 0; i < n; i++)
+			if (i % 3 < 2)
+				put(a, from + i, i + 1, 0);
+		for (left = n; left; left -= done) {
+			pgoff_t skip = k % 2 ? n - left : 0;
+
+			done = left;
+			CHECK(!vmo_cow_transfer(&a->cow, to + skip, &a->cow, from + skip,
+						!(k % 2), &done));
+			CHECK(done && done <= left);
+		}
+		for (i = 0; i < n; i++)
+			CHECK(get(a, to + i) == (i % 3 < 2 ? i + 1 : 0));
+		for (i = from; i < from + n; i++)
+			CHECK((i >= to && i < to + n) || !page_at(a, i));
+		content_free(a);
+	}
+}
+
+static void t_transfer_refused(void)
+{
+	struct content *a = content_new(4, 4 * L), *b = content_new(0, 4 * L), *c;
+	struct page *page = put(a, 9, 1, 0);
+	pgoff_t far = VMO_KEY_MAX - 4, done;
+	long visits, copies = shim.copies;
+
+	CHECK(transfer(b, 0, a, 3, 2) == -ERANGE && transfer(a, 3, b, 0, 2) == -ERANGE);
+	CHECK(transfer(b, 0, a, 4 * L - 1, 2) == -ERANGE);
+	CHECK(transfer(a, 4 * L - 1, b, 0, 2) == -ERANGE);
+	CHECK(transfer(b, 0, a, 4, ~0UL) == -ERANGE);
+	CHECK(!vmo_cow_pin(&a->cow, 9, 9));
+	CHECK(transfer(b, 0, a, 4, 3 * L) == -EBADFD && transfer(a, 4, b, 0, 3 * L) == -EBADFD);
+	CHECK(!transfer(b, 0, a, 10, 2) && page_at(a, 9) == page);
+	vmo_cow_unpin(&a->cow, 9, 9);
+	c = content_snapshot(a, 4, 4 * L);
+	page->poisoned = true;
+	CHECK(transfer(b, 0, a, 4, 3 * L) == -EIO && page_at(a, 9) == page && shim.copies == copies);
+	page->poisoned = false;
+	content_free(c);
+	content_free(b);
+	/* What nobody has anything in costs nothing. */
+	b = content_new(0, VMO_KEY_MAX);
+	c = content_new(0, VMO_KEY_MAX);
+	put(b, far, 5, 0);
+	visits = shim.visits;
+	done = VMO_KEY_MAX - 1;
+	CHECK(!vmo_cow_transfer(&c->cow, 1, &b->cow, 0, false, &done));
+	CHECK(done >= far && done < VMO_KEY_MAX && get(c, far + 1) == 5);
+	CHECK(shim.visits - visits < 40 * VMO_TREE_LEVELS);
+	content_free(a);
+	content_free(b);
+	content_free(c);
+}
+
+struct walked {
+	pgoff_t next;
+	unsigned int state[3 * VMO_LEAF_SLOTS];
+	int calls, stop;
+};
+
+static bool walked(pgoff_t first, pgoff_t last, struct page *page, unsigned int state, void *arg)
+{
+	struct walked *w = arg;
+
+	CHECK(first == w->next && last >= first && !page == !state);
+	if (w->calls++ == w->stop)
+		return false;
+	for (; first <= last && first < ARRAY_SIZE(w->state); first++)
+		w->state[first] = state;
+	w->next = last + 1;
+	return true;
+}
+
+static void t_walk(void)
+{
+	struct content *a = content_new(0, VMO_KEY_MAX), *b;
+	struct walked w = { .stop = -1 };
+	pgoff_t key = 0;
+
+	put(a, 1, 1, 0);
+	put(a, 2 * L, 1, 0);
+	b = content_snapshot(a, 0, VMO_KEY_MAX);
+	put(a, 2, 1, VMO_OWN_WRITABLE);
+	put(a, 3, 1, 0);
+	CHECK(!vmo_cow_pin(&a->cow, 4, 4));
+	while (key < VMO_KEY_MAX)
+		CHECK(!vmo_cow_walk(&a->cow, &key, VMO_KEY_MAX - 1, walked, &w));
+	CHECK(key == VMO_KEY_MAX && w.next == key && w.calls < 4 * (int)L);
+	CHECK(!w.state[0] && w.state[1] == (VMO_STATE_PRESENT | VMO_STATE_SHARED));
+	CHECK(w.state[2] == (VMO_STATE_PRESENT | VMO_STATE_WRITABLE));
+	CHECK(w.state[3] == VMO_STATE_PRESENT && !w.state[5] && !w.state[L]);
+	CHECK(w.state[4] == (VMO_STATE_PRESENT | VMO_STATE_WRITABLE | VMO_STATE_PINNED));
+	CHECK(w.state[2 * L] == (VMO_STATE_PRESENT | VMO_STATE_SHARED));
+	vmo_cow_unpin(&a->cow, 4, 4);
+	/* Whoever has no more room goes on where it stopped. */
+	w = (struct walked){ .stop = 3 };
+	key = 0;
+	CHECK(!vmo_cow_walk(&a->cow, &key, 2 * L, walked, &w) && key == 3);
+	content_free(b);
+	content_free(a);
+}
+
+static void t_prev(void)
+{
+	const pgoff_t keys[] = { 5, 3 * L, 1UL << 30, (1UL << 40) + 7 };
+	struct content *a = content_new(0, VMO_KEY_MAX);
+	pgoff_t key = VMO_KEY_MAX, base;
+	unsigned int i;
+
+	CHECK(!vmo_tree_prev_leaf(&a->cow.tree, &key, 0));
+	for (i = 0; i < ARRAY_SIZE(keys); i++)
+		put(a, keys[i], 1, 0);
+	key = VMO_KEY_MAX;
+	for (i = ARRAY_SIZE(keys); i--; ) {
+		base = keys[i] & ~VMO_LEAF_MASK;
+		CHECK(vmo_tree_prev_leaf(&a->cow.tree, &key, base + 3));
+		CHECK(key == base + VMO_LEAF_MASK);
+		key = base + VMO_LEAF_MASK;
+		CHECK(vmo_tree_prev_leaf(&a->cow.tree, &key, 0) && key == base + VMO_LEAF_MASK);
+		key = base + 2;
+		CHECK(vmo_tree_prev_leaf(&a->cow.tree, &key, 0) && key == base + 2);
+		key = base - 1;
+		CHECK(!vmo_tree_prev_leaf(&a->cow.tree, &key, base - 1) || !base);
+		key = base - 1;
+	}
+	content_free(a);
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -742,6 +947,12 @@ int main(void)
 		{ "own without waiting", t_nowait },
 		{ "k3 k7: a snapshot of a slice ends with it", t_limit },
 		{ "bitmaps are of one content and epoch", t_bits },
+		{ "x2: transfer moves what is ours, leaves whole", t_transfer },
+		{ "x2: transfer copies what others share or hold", t_transfer_shared },
+		{ "x2: transfer within a content, over itself", t_transfer_overlap },
+		{ "x1: transfer: ranges, pins, bad memory, gaps", t_transfer_refused },
+		{ "v1: walk: states, holes, stopping", t_walk },
+		{ "iteration backwards", t_prev },
 	};
 	int ret;
 

@@ -73,6 +73,10 @@ struct vmo_probe {
 #define VMO_FEATURE_PIN		(1ULL << 4)
 #define VMO_FEATURE_EXEC	(1ULL << 5)	/* executable objects */
 #define VMO_FEATURE_LONGTERM	(1ULL << 6)	/* VMO_CREATE_LONGTERM */
+#define VMO_FEATURE_RIGHTS	(1ULL << 7)	/* VMO_RESTRICT */
+#define VMO_FEATURE_TRANSFER	(1ULL << 8)
+#define VMO_FEATURE_PAGES	(1ULL << 9)	/* VMO_PAGES, VMO_LOOKUP */
+#define VMO_FEATURE_USAGE	(1ULL << 10)	/* VMO_USAGE, VMO_STATS */
 
 /* Bytes of a name, with the zero at the end. */
 #define VMO_NAME_SIZE		64
@@ -118,7 +122,8 @@ struct vmo_create {
  *	parent; what lies there reads zero. Larger than max_size is ERANGE; a
  *	window whose end, counted from the first ancestor, wraps is EINVAL.
  *	(K1, K2)
- * @flags: VMO_CLONE_SNAPSHOT, and further VMO_CLONE_* bits
+ * @flags: exactly one of VMO_CLONE_SNAPSHOT, VMO_CLONE_AT_LEAST_ON_WRITE and
+ *	VMO_CLONE_MODIFIED (EINVAL), and further VMO_CLONE_* bits
  * @fd: out: the child
  *
  * VMO_CLONE_SNAPSHOT: the child has what the parent held at one instant of
@@ -128,6 +133,9 @@ struct vmo_create {
  * proportion to the pages written since the last snapshot, not to the size.
  * A page that a device or a pipe holds is copied instead of shared; what
  * devices write meanwhile may be in it or not, byte by byte.
+ *
+ * VMO_CLONE_AT_LEAST_ON_WRITE and VMO_CLONE_MODIFIED promise less of memory that
+ * a pager provides. Of all other memory they are snapshots, in every respect. (K5)
  *
  * %VMO_CLONE_NO_WRITE: nobody can ever write the child. Not together with
  * VMO_CLONE_RESIZABLE (EINVAL). It may be executed if the parent may. (R2, H6)
@@ -141,7 +149,8 @@ struct vmo_create {
  * VMO_CLONE_NO_WRITE (EINVAL).
  *
  * The descriptor has to be readable (EACCES); a child that can be written is
- * so even if the parent's descriptor is not. (R2)
+ * so even if the parent's descriptor is not. Else it has the rights of the
+ * descriptor, less VMO_RIGHT_RESIZE if not asked for, and VMO_RIGHT_NAME. (R2)
  */
 struct vmo_clone {
 	__aligned_u64 offset;
@@ -150,11 +159,13 @@ struct vmo_clone {
 	__s32 fd;
 };
 
-#define VMO_CLONE_SNAPSHOT	(1U << 0)
-#define VMO_CLONE_NO_WRITE	(1U << 8)
-#define VMO_CLONE_RESIZABLE	(1U << 9)
-#define VMO_CLONE_COPY_PINNED	(1U << 10)
-#define VMO_CLONE_LONGTERM	(1U << 11)
+#define VMO_CLONE_SNAPSHOT		(1U << 0)
+#define VMO_CLONE_AT_LEAST_ON_WRITE	(1U << 1)
+#define VMO_CLONE_MODIFIED		(1U << 2)
+#define VMO_CLONE_NO_WRITE		(1U << 8)
+#define VMO_CLONE_RESIZABLE		(1U << 9)
+#define VMO_CLONE_COPY_PINNED		(1U << 10)
+#define VMO_CLONE_LONGTERM		(1U << 11)
 
 /**
  * struct vmo_slice - a window onto an object (VMO_SLICE, on an object)
@@ -346,6 +357,226 @@ struct vmo_rw {
 #define VMO_RW_TRIM		(1U << 0)
 
 /**
+ * struct vmo_restrict - another descriptor with fewer rights (VMO_RESTRICT)
+ * @rights: VMO_RIGHT_* bits of the new descriptor; EINVAL for unknown ones, EACCES
+ *	for one that this descriptor lacks. 0 is legal.
+ * @flags: must be 0
+ * @fd: out: the descriptor
+ * @reserved: must be 0
+ *
+ * It is of the same object: same id, same memory, same children. Its access mode
+ * follows from VMO_RIGHT_READ and VMO_RIGHT_WRITE. Opening it anew through
+ * /proc never gives more than @rights, whoever does it. Any descriptor can be
+ * restricted.
+ *
+ * %VMO_RIGHT_READ, %VMO_RIGHT_WRITE: as for any file. A right that the access
+ * mode does not have is not there.
+ *
+ * %VMO_RIGHT_MAP: mmap() is EACCES without it. What may be mapped how, and what
+ * mprotect() can do later, the access mode decides.
+ *
+ * %VMO_RIGHT_EXEC: PROT_EXEC is EACCES without it, in mmap() and in mprotect(),
+ * and so is execve().
+ *
+ * %VMO_RIGHT_RESIZE: without it VMO_RESIZE and ftruncate() are EACCES, and writes
+ * do not grow the object. Only where the object can be resized at all.
+ *
+ * %VMO_RIGHT_PIN: for VMO_PIN.
+ *
+ * %VMO_RIGHT_CHILD: for VMO_CLONE, VMO_SLICE and VMO_REFERENCE, with
+ * VMO_RIGHT_READ. Zircon calls it duplicate. (R2)
+ *
+ * %VMO_RIGHT_NAME: to set the name, with VMO_RIGHT_WRITE.
+ */
+struct vmo_restrict {
+	__u32 rights;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved;
+};
+
+#define VMO_RIGHT_READ		(1U << 0)
+#define VMO_RIGHT_WRITE		(1U << 1)
+#define VMO_RIGHT_MAP		(1U << 2)
+#define VMO_RIGHT_EXEC		(1U << 3)
+#define VMO_RIGHT_RESIZE	(1U << 4)
+#define VMO_RIGHT_PIN		(1U << 5)
+#define VMO_RIGHT_CHILD		(1U << 6)
+#define VMO_RIGHT_NAME		(1U << 7)
+
+/**
+ * struct vmo_transfer - move pages here from another object (VMO_TRANSFER)
+ * @offset: where they go to in this object; page aligned (EINVAL)
+ * @length: bytes; page aligned (EINVAL). 0 does nothing.
+ * @src_offset: where they come from; page aligned (EINVAL)
+ * @src_fd: the object that they are taken from; may be the same
+ * @flags: must be 0
+ *
+ * Afterwards this object has in the range what the source had, holes included,
+ * and the source reads zero there. Pages that nobody else shares or holds
+ * are moved, others are copied. Ranges of one memory may overlap: it is as if all
+ * were taken out first. Source and target change at one instant for each piece
+ * of at most 2 MiB, not for the whole. From a range to itself nothing happens.
+ * (X1, X2)
+ *
+ * A range that is not inside of its object is ERANGE. A pinned page in either
+ * range is EBADFD. Without memory (ENOMEM) or killed, what was transferred so far
+ * stays so. (X3)
+ *
+ * The descriptor has to be writable, that of the source readable and writable
+ * (EACCES). One that is no object is EINVAL, one that is not open EBADF.
+ */
+struct vmo_transfer {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 src_offset;
+	__s32 src_fd;
+	__u32 flags;
+};
+
+/**
+ * struct vmo_pages - the state of the pages of a range (VMO_PAGES, on an object)
+ * @offset: bytes, page aligned (EINVAL). Out: where to go on
+ * @length: bytes, page aligned (EINVAL). A range that is not inside of the object
+ *	is ERANGE. Out: what is left; 0 at the end
+ * @runs: pointer to an array of struct vmo_page_run
+ * @count: its length; 0 is EINVAL. Out: how many are filled in
+ * @flags: must be 0
+ *
+ * The runs are in order, without gaps, and neighbours differ within one call. A
+ * call looks at the object at several instants, if the range is long. Looking
+ * changes nothing.
+ *
+ * The descriptor has to be readable (EACCES).
+ */
+struct vmo_pages {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 runs;
+	__u32 count;
+	__u32 flags;
+};
+
+/**
+ * struct vmo_page_run - pages in a row that are alike
+ * @offset: bytes, from the start of the object
+ * @length: bytes
+ * @state: VMO_PAGE_* bits; 0 for a hole, which reads zero
+ * @reserved: 0
+ */
+struct vmo_page_run {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__u32 state;
+	__u32 reserved;
+};
+
+#define VMO_PAGE_PRESENT	(1U << 0)	/* there is a page */
+#define VMO_PAGE_SHARED		(1U << 1)	/* other contents of the family have it, too */
+#define VMO_PAGE_PINNED		(1U << 2)
+#define VMO_PAGE_WRITABLE	(1U << 3)	/* may be written without asking */
+
+/**
+ * struct vmo_lookup - where in memory the pages are (VMO_LOOKUP, on an object)
+ * @offset: bytes; page aligned with VMO_LOOKUP_CONTIGUOUS (EINVAL). Out: where to
+ *	go on
+ * @length: bytes, not 0 (EINVAL). A range that is not inside of the object is
+ *	ERANGE. Out: what is left; 0 at the end
+ * @entries: pointer to an array of struct vmo_lookup_entry
+ * @count: its length; 0 is EINVAL. Out: how many are filled in
+ * @flags: VMO_LOOKUP_* bits
+ *
+ * Answers with the pages that are the object's own, in order: not with those that
+ * it shares with a clone or has from its parent, and not with holes. Makes, copies
+ * and touches none. A page stays where it is only while it is pinned. (V1, V3)
+ *
+ * %VMO_LOOKUP_SHARED: with pages that it shares, too: all that it reads.
+ *
+ * %VMO_LOOKUP_CONTIGUOUS: one entry, where the range starts, for all of it. Of
+ * memory that was not made contiguous the length has to be one page (EBADFD). A
+ * page that is not there is ENOENT. (V2)
+ *
+ * The descriptor has to be readable (EACCES). Addresses are told to who has
+ * CAP_SYS_RAWIO in the initial user namespace: for others they are 0, as in
+ * /proc/PID/pagemap, and VMO_LOOKUP_CONTIGUOUS is EPERM.
+ */
+struct vmo_lookup {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 entries;
+	__u32 count;
+	__u32 flags;
+};
+
+#define VMO_LOOKUP_SHARED	(1U << 0)
+#define VMO_LOOKUP_CONTIGUOUS	(1U << 1)
+
+/**
+ * struct vmo_lookup_entry - a page
+ * @offset: bytes, from the start of the object
+ * @address: physical; 0 if the caller may not know
+ */
+struct vmo_lookup_entry {
+	__aligned_u64 offset;
+	__aligned_u64 address;
+};
+
+/**
+ * struct vmo_usage - what a range of an object holds (VMO_USAGE, on an object)
+ * @offset: bytes; the pages that the range touches count
+ * @length: bytes; what lies past the end is left out
+ * @flags: must be 0
+ * @reserved: must be 0
+ * @committed_bytes: out: as in struct vmo_info, like the following
+ * @private_bytes: out
+ * @shared_bytes: out
+ * @scaled_bytes: out
+ * @exclusive_bytes: out
+ * @metadata_bytes: out
+ *
+ * Slices and references are charged nothing, as in VMO_INFO. What that tells of
+ * the whole object is remembered until something changes; a range is always
+ * looked at anew. (A4)
+ */
+struct vmo_usage {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__u32 flags;
+	__u32 reserved;
+	__aligned_u64 committed_bytes;
+	__aligned_u64 private_bytes;
+	__aligned_u64 shared_bytes;
+	__aligned_u64 scaled_bytes;
+	__aligned_u64 exclusive_bytes;
+	__aligned_u64 metadata_bytes;
+};
+
+/**
+ * struct vmo_stats - what the module holds (VMO_STATS, on /dev/vmo)
+ * @page_bytes: pages of all contents, each counted once
+ * @node_count: nodes of their trees
+ * @object_count: objects
+ * @content_count: contents: objects that are not slices or references, and those
+ *	of which only slices and references are left
+ * @pin_count: pins
+ * @usage_queries: how often somebody asked what an object holds
+ * @usage_hits: of these, those that were answered from what was remembered
+ * @usage_misses: and those of whole objects that were not
+ *
+ * Works on a descriptor opened read-only, too.
+ */
+struct vmo_stats {
+	__aligned_u64 page_bytes;
+	__aligned_u64 node_count;
+	__aligned_u64 object_count;
+	__aligned_u64 content_count;
+	__aligned_u64 pin_count;
+	__aligned_u64 usage_queries;
+	__aligned_u64 usage_hits;
+	__aligned_u64 usage_misses;
+};
+
+/**
  * struct vmo_info - what an object is and holds (VMO_INFO, on an object)
  * @id: unique among all objects since the module was loaded
  * @parent_id: the object it was made from, 0 for none
@@ -361,9 +592,19 @@ struct vmo_rw {
  * @flags: VMO_INFO_* bits
  * @pinned_bytes: the sum over all pins of the memory, through any object
  * @name: see VMO_NAME
+ * @rights: VMO_RIGHT_* bits of the descriptor
+ * @reserved: 0
+ * @generation: rises whenever what the counts above tell may have changed, by a
+ *	number that means nothing. Asking does not change it. (A5)
+ * @change_events: how often pages were taken from the object to get memory back,
+ *	or brought back from there (A6)
+ * @exclusive_bytes: pages that are charged to this object alone, where each page is
+ *	charged to one object: the oldest that has it (A1)
  *
  * Pages are charged to the object that is not a slice or a reference: for
- * those the five counts from committed_bytes to metadata_bytes are 0. (L5, F5)
+ * those the five counts from committed_bytes to metadata_bytes, and
+ * exclusive_bytes, are 0. (L5, F5) Counts of one object are from one instant; of
+ * several they add up while nobody changes the family.
  */
 struct vmo_info {
 	__aligned_u64 id;
@@ -379,6 +620,11 @@ struct vmo_info {
 	__aligned_u64 flags;
 	__aligned_u64 pinned_bytes;
 	char name[VMO_NAME_SIZE];
+	__u32 rights;
+	__u32 reserved;
+	__aligned_u64 generation;
+	__aligned_u64 change_events;
+	__aligned_u64 exclusive_bytes;
 };
 
 #define VMO_INFO_COW_CLONE	(1ULL << 0)
@@ -394,6 +640,7 @@ struct vmo_info {
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)
 #define VMO_CREATE	_IOWR(VMO_IOC, 0x01, struct vmo_create)
+#define VMO_STATS	_IOWR(VMO_IOC, 0x02, struct vmo_stats)
 
 /* On an object */
 #define VMO_CLONE	_IOWR(VMO_IOC, 0x10, struct vmo_clone)
@@ -406,5 +653,10 @@ struct vmo_info {
 #define VMO_NAME	_IOWR(VMO_IOC, 0x17, struct vmo_name)
 #define VMO_READ	_IOWR(VMO_IOC, 0x18, struct vmo_rw)
 #define VMO_WRITE	_IOWR(VMO_IOC, 0x19, struct vmo_rw)
+#define VMO_RESTRICT	_IOWR(VMO_IOC, 0x1a, struct vmo_restrict)
+#define VMO_TRANSFER	_IOWR(VMO_IOC, 0x1b, struct vmo_transfer)
+#define VMO_PAGES	_IOWR(VMO_IOC, 0x1c, struct vmo_pages)
+#define VMO_LOOKUP	_IOWR(VMO_IOC, 0x1d, struct vmo_lookup)
+#define VMO_USAGE	_IOWR(VMO_IOC, 0x1e, struct vmo_usage)
 
 #endif

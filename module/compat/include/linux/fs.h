@@ -8,6 +8,7 @@
 /* The first argument of inode operations changed its type in 6.3. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define mnt_idmap user_namespace
+#define nop_mnt_idmap init_user_ns
 #endif
 
 /* Since 6.5; before, the other one copied by ->read_iter as well. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of the engine that work on contents have in common (layer L1). */
+#ifndef VMO_COW_INTERNAL_H
+#define VMO_COW_INTERNAL_H
+
+#include "cow_pages.h"
+
+/* Key to leaf bit and leaf slot. */
+static inline u64 key_bit(pgoff_t key)
+{
+	return BIT_ULL(key & VMO_LEAF_MASK);
+}
+
+static inline unsigned int key_slot(pgoff_t key)
+{
+	return key & VMO_LEAF_MASK;
+}
+
+/* Bits of a former epoch say nothing. Leaf lock. */
+static inline void leaf_renew(struct vmo_cow_pages *cow, struct vmo_leaf *leaf)
+{
+	if (leaf->epoch == cow->epoch)
+		return;
+	leaf->epoch = cow->epoch;
+	leaf->mine = 0;
+}
+
+/*
+ * The slots of @mask, in the leaf that starts at @base, were holes until now: takes
+ * zero pages out of mappings there.
+ */
+void vmo_cow_filled(struct vmo_cow_pages *cow, pgoff_t base, u64 mask);
+
+/*
+ * Waits for everybody who was handed a page of @tree in [@first, @last] locked, and
+ * takes the PTEs of @cow there. Content lock exclusive.
+ */
+void vmo_cow_revoke(struct vmo_cow_pages *cow, const struct vmo_page_tree *tree,
+		    pgoff_t first, pgoff_t last);
+
+/*
+ * The first key in [first, last] whose page is pinned, else last + 1. Content
+ * lock exclusive. A pinned page has its writable bit set.
+ */
+pgoff_t vmo_cow_next_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+#endif

@@ -4,7 +4,7 @@
  * or to the user, fail in turn: by fail-nth, for this task alone. What a failed command
  * may leave is what uapi/linux/vmo.h says of it, and relatives never notice.
  *
- * A new operation is one more OP() at the end.
+ * A new operation is one more ATTEMPT() at the end.
  */
 #include "vmo_test_util.h"
 #include "kselftest_harness.h"
@@ -141,7 +141,8 @@ enum {
 	READS		= 1 << 11,	/* the range, into memory */
 	FAULTS		= 1 << 12,	/* the access is tried again, so it never fails */
 	QUIET		= 1 << 13,	/* may do without any allocation */
-	FLAWED		= 1 << 14,	/* does not do what the header says */
+	ONCE		= 1 << 14,	/* cannot be tried again after a part of it */
+	FLAWED		= 1 << 15,	/* does not do what the header says */
 };
 
 struct op {
@@ -483,39 +484,49 @@ static enum state failed_state(const struct op *op, int ret)
 	return op->flags & PARTLY ? BETWEEN : BEFORE;
 }
 
+/* It failed; and unless it cannot be, it is done after all then. False if not. */
+static bool after_failure(struct __test_metadata *_metadata, struct world *w,
+			  const struct op *op, int ret, const char *error)
+{
+	const char *why = wrong(w, op, failed_state(op, ret));
+
+	EXPECT_EQ(NULL, why) TH_LOG("%s: %s", error, why);
+	EXPECT_FALSE(op->flags & FAULTS);
+	EXPECT_EQ(-1, w->made);
+	if (op->flags & ONCE)
+		return false;
+	EXPECT_EQ(0, op->run(w, op)) TH_LOG("%s, and again: %s", error, strerror(errno));
+	return true;
+}
+
 /* False when there was nothing left that could fail. */
 static bool one_failure(struct __test_metadata *_metadata, struct world *w,
 			const struct op *op, int nth, struct tally *tally)
 {
-	int fds = count_fds(), ret, error;
-	bool injected;
-	const char *why;
+	bool injected, done = true;
+	int fds = count_fds(), ret;
+	const char *why, *error;
 
 	ASSERT_TRUE(world_make(w, op));
 	remember(w, op);
 	ASSERT_TRUE(fail_nth(nth));
 	errno = 0;
 	ret = op->run(w, op);
-	error = errno;
+	error = strerrorname_np(errno);
 	injected = fail_nth_was();
 	tally->injected += injected;
 	if (ret) {
 		tally->failed++;
-		tally->bad_address += ret < 0 && error == EFAULT;
-		EXPECT_TRUE(injected) TH_LOG("failed without a reason: %s", strerror(error));
-		EXPECT_FALSE(op->flags & FAULTS);
+		tally->bad_address += ret < 0 && !strcmp(error, "EFAULT");
+		EXPECT_TRUE(injected) TH_LOG("%d: failed without a reason: %s", nth, error);
 		/* Less than was asked for is no error. */
 		if (ret < 0)
-			EXPECT_TRUE(error == ENOMEM || error == EFAULT)
-				TH_LOG("number %d: %s", nth, strerror(error));
-		EXPECT_EQ(-1, w->made);
-		why = wrong(w, op, failed_state(op, ret));
-		EXPECT_EQ(NULL, why) TH_LOG("number %d, %s: %s", nth, strerror(error), why);
-		/* And then it goes. */
-		EXPECT_EQ(0, op->run(w, op)) TH_LOG("again: %s", strerror(errno));
+			EXPECT_TRUE(!strcmp(error, "ENOMEM") || !strcmp(error, "EFAULT"))
+				TH_LOG("%d: %s", nth, error);
+		done = after_failure(_metadata, w, op, ret, error);
 	}
-	why = wrong(w, op, AFTER);
-	EXPECT_EQ(NULL, why) TH_LOG("number %d, done: %s", nth, why);
+	why = done ? wrong(w, op, AFTER) : NULL;
+	EXPECT_EQ(NULL, why) TH_LOG("%d, done: %s", nth, why);
 	world_end(w);
 	EXPECT_EQ(fds, count_fds());
 	return injected;
@@ -646,6 +657,46 @@ static int run_range(struct world *w, const struct op *op)
 	return vmo_op(object(w), op->arg, first_byte(op), byte_count(op));
 }
 
+/* Object to the other, or back. */
+static int run_transfer(struct world *w, const struct op *op)
+{
+	int other = w->member[AUX].fd;
+	struct vmo_transfer arg = {
+		.offset = first_byte(op), .src_offset = first_byte(op), .length = byte_count(op),
+		.src_fd = op->arg ? object(w) : other,
+	};
+
+	return ioctl(op->arg ? other : object(w), VMO_TRANSFER, &arg);
+}
+
+static int run_restrict(struct world *w, const struct op *op)
+{
+	struct vmo_restrict arg = { .rights = op->arg, .fd = -1 };
+
+	return made(w, ioctl(object(w), VMO_RESTRICT, &arg) ? -1 : arg.fd);
+}
+
+static int run_pages(struct world *w, const struct op *op)
+{
+	struct vmo_page_run runs[PLACES];
+	struct vmo_pages arg = {
+		.length = byte_count(op), .runs = (uintptr_t)runs, .count = PLACES,
+	};
+
+	return ioctl(object(w), VMO_PAGES, &arg);
+}
+
+static int run_lookup(struct world *w, const struct op *op)
+{
+	struct vmo_lookup_entry entries[PLACES];
+	struct vmo_lookup arg = {
+		.length = byte_count(op), .entries = (uintptr_t)entries, .count = PLACES,
+		.flags = op->arg,
+	};
+
+	return ioctl(object(w), VMO_LOOKUP, &arg);
+}
+
 static int run_name(struct world *w, const struct op *op)
 {
 	struct vmo_name arg = { .flags = op->arg };
@@ -725,119 +776,144 @@ static int run_fork(struct world *w, const struct op *op)
 	return pid < 0 || waitpid(pid, &status, 0) != pid ? -1 : status;
 }
 
-#define OP(_name, ...) FIXTURE_VARIANT_ADD(vmo, _name) { .op = { #_name, __VA_ARGS__ } }
+#define ATTEMPT(_name, ...) FIXTURE_VARIANT_ADD(vmo, _name) { .op = { #_name, __VA_ARGS__ } }
 
-OP(create, run_create);
-OP(create_longterm, run_create, .arg = VMO_CREATE_LONGTERM);
+ATTEMPT(create, run_create);
+ATTEMPT(create_longterm, run_create, .arg = VMO_CREATE_LONGTERM);
 
-OP(clone_written, run_clone, MAPPED | SHOWS, .length = PAGES);
-OP(clone_again, run_clone, SHARED | MAPPED | SHOWS, .length = PAGES);
-OP(clone_window, run_clone, MAPPED | SHOWS, .offset = 1, .length = 2047);
-OP(clone_of_clone, run_clone, CLONE | SHOWS, .length = PAGES);
-OP(clone_no_write, run_clone, SHOWS, .arg = VMO_CLONE_NO_WRITE, .length = PAGES);
-OP(clone_longterm, run_clone, SHOWS, .arg = VMO_CLONE_LONGTERM, .length = PAGES);
-OP(clone_copy_pinned, run_clone, MAPPED | PINNED | SHOWS, .arg = VMO_CLONE_COPY_PINNED,
+ATTEMPT(clone_written, run_clone, MAPPED | SHOWS, .length = PAGES);
+ATTEMPT(clone_again, run_clone, SHARED | MAPPED | SHOWS, .length = PAGES);
+ATTEMPT(clone_window, run_clone, MAPPED | SHOWS, .offset = 1, .length = 2047);
+ATTEMPT(clone_of_clone, run_clone, CLONE | SHOWS, .length = PAGES);
+ATTEMPT(clone_no_write, run_clone, SHOWS, .arg = VMO_CLONE_NO_WRITE, .length = PAGES);
+ATTEMPT(clone_longterm, run_clone, SHOWS, .arg = VMO_CLONE_LONGTERM, .length = PAGES);
+ATTEMPT(clone_copy_pinned, run_clone, MAPPED | PINNED | SHOWS, .arg = VMO_CLONE_COPY_PINNED,
 	.length = PAGES);
-OP(clone_copy_pinned_again, run_clone, SHARED | PINNED | SHOWS, .arg = VMO_CLONE_COPY_PINNED,
+ATTEMPT(clone_copy_pinned_again, run_clone, SHARED | PINNED | SHOWS, .arg = VMO_CLONE_COPY_PINNED,
 	.offset = 2, .length = PAGES - 2);
-OP(slice, run_slice, FIXED | SHOWS, .offset = 2, .length = 40);
-OP(slice_of_clone, run_slice, FIXED | CLONE | SHOWS, .offset = 2, .length = 40);
-OP(reference, run_reference, SHOWS, .length = PAGES);
-OP(reference_resizable, run_reference, SHARED | SHOWS, .arg = VMO_REFERENCE_RESIZABLE,
+ATTEMPT(slice, run_slice, FIXED | SHOWS, .offset = 2, .length = 40);
+ATTEMPT(slice_of_clone, run_slice, FIXED | CLONE | SHOWS, .offset = 2, .length = 40);
+ATTEMPT(reference, run_reference, SHOWS, .length = PAGES);
+ATTEMPT(reference_resizable, run_reference, SHARED | SHOWS, .arg = VMO_REFERENCE_RESIZABLE,
 	.length = PAGES);
 
-OP(resize_grow, run_resize, .offset = 2 * PAGES, .effect = RESIZES);
-OP(resize_shrink, run_resize, MAPPED, .offset = 32, .effect = RESIZES);
-OP(resize_shrink_shared, run_resize, SHARED | MAPPED, .offset = 31, .effect = RESIZES);
-OP(resize_odd, run_resize, MAPPED, .offset = 31, .offset_bytes = 100, .effect = RESIZES);
-OP(resize_odd_shared, run_resize, SHARED | MAPPED | OWNS, .offset = 31, .offset_bytes = 100,
+ATTEMPT(resize_grow, run_resize, .offset = 2 * PAGES, .effect = RESIZES);
+ATTEMPT(resize_shrink, run_resize, MAPPED, .offset = 32, .effect = RESIZES);
+ATTEMPT(resize_shrink_shared, run_resize, SHARED | MAPPED, .offset = 31, .effect = RESIZES);
+ATTEMPT(resize_odd, run_resize, MAPPED, .offset = 31, .offset_bytes = 100, .effect = RESIZES);
+ATTEMPT(resize_odd_shared, run_resize, SHARED | MAPPED | OWNS, .offset = 31, .offset_bytes = 100,
 	.effect = RESIZES);
-OP(resize_odd_clone, run_resize, CLONE | OWNS, .offset = 2047, .offset_bytes = 1,
+ATTEMPT(resize_odd_clone, run_resize, CLONE | OWNS, .offset = 2047, .offset_bytes = 1,
 	.effect = RESIZES);
-OP(resize_odd_hole, run_resize, SHARED, .offset = 33, .offset_bytes = 1, .effect = RESIZES);
-OP(resize_empty, run_resize, SHARED, .effect = RESIZES);
+ATTEMPT(resize_odd_hole, run_resize, SHARED, .offset = 33, .offset_bytes = 1, .effect = RESIZES);
+ATTEMPT(resize_empty, run_resize, SHARED, .effect = RESIZES);
 
-OP(commit_hole, run_range, PARTLY, VMO_OP_COMMIT, .offset = 33, .length_bytes = 1);
-OP(commit_many, run_range, MAPPED | PARTLY, VMO_OP_COMMIT, .offset = 2040, .length = 12);
-OP(commit_shared, run_range, SHARED | MAPPED | PARTLY, VMO_OP_COMMIT, .offset = 30, .length = 12);
-OP(commit_clone, run_range, CLONE | PARTLY, VMO_OP_COMMIT, .offset = 2046, .length = 4);
+ATTEMPT(commit_hole, run_range, PARTLY, VMO_OP_COMMIT, .offset = 33, .length_bytes = 1);
+ATTEMPT(commit_many, run_range, MAPPED | PARTLY, VMO_OP_COMMIT, .offset = 2040, .length = 12);
+ATTEMPT(commit_shared, run_range, SHARED | MAPPED | PARTLY, VMO_OP_COMMIT, .offset = 30,
+	.length = 12);
+ATTEMPT(commit_clone, run_range, CLONE | PARTLY, VMO_OP_COMMIT, .offset = 2046, .length = 4);
 
-OP(decommit_all, run_range, MAPPED | QUIET, VMO_OP_DECOMMIT, .length = PAGES, .effect = ZEROES);
-OP(decommit_part, run_range, QUIET, VMO_OP_DECOMMIT, .offset = 31, .length = 2,
+ATTEMPT(decommit_all, run_range, MAPPED | QUIET, VMO_OP_DECOMMIT, .length = PAGES,
 	.effect = ZEROES);
-OP(decommit_shared, run_range, SHARED | MAPPED, VMO_OP_DECOMMIT, .offset = 31, .length = 2017,
+ATTEMPT(decommit_part, run_range, QUIET, VMO_OP_DECOMMIT, .offset = 31, .length = 2,
+	.effect = ZEROES);
+ATTEMPT(decommit_shared, run_range, SHARED | MAPPED, VMO_OP_DECOMMIT, .offset = 31, .length = 2017,
 	.effect = ZEROES);
 
-OP(zero_all, run_range, MAPPED | QUIET, VMO_OP_ZERO, .length = PAGES, .effect = ZEROES);
-OP(zero_bytes, run_range, MAPPED | QUIET, VMO_OP_ZERO, .offset = 2, .offset_bytes = 10,
+ATTEMPT(zero_all, run_range, MAPPED | QUIET, VMO_OP_ZERO, .length = PAGES, .effect = ZEROES);
+ATTEMPT(zero_bytes, run_range, MAPPED | QUIET, VMO_OP_ZERO, .offset = 2, .offset_bytes = 10,
 	.length_bytes = 20, .effect = ZEROES);
-OP(zero_bytes_shared, run_range, SHARED | MAPPED, VMO_OP_ZERO, .offset = 2, .offset_bytes = 10,
+ATTEMPT(zero_bytes_shared, run_range, SHARED | MAPPED, VMO_OP_ZERO, .offset = 2, .offset_bytes = 10,
 	.length_bytes = 20, .effect = ZEROES);
-OP(zero_pages_shared, run_range, SHARED | MAPPED, VMO_OP_ZERO, .offset = 31, .length = 2,
+ATTEMPT(zero_pages_shared, run_range, SHARED | MAPPED, VMO_OP_ZERO, .offset = 31, .length = 2,
 	.effect = ZEROES);
-OP(zero_pages_clone, run_range, CLONE, VMO_OP_ZERO, .offset = 1, .length = 2047,
+ATTEMPT(zero_pages_clone, run_range, CLONE, VMO_OP_ZERO, .offset = 1, .length = 2047,
 	.effect = ZEROES);
 /* What is done in several steps is done in part if one of them fails. */
-OP(zero_odd_shared, run_range, SHARED | MAPPED | PARTLY, VMO_OP_ZERO, .offset = 31,
+ATTEMPT(zero_odd_shared, run_range, SHARED | MAPPED | PARTLY, VMO_OP_ZERO, .offset = 31,
 	.offset_bytes = 8, .length = 2016, .effect = ZEROES);
-OP(zero_odd_clone, run_range, CLONE | PARTLY, VMO_OP_ZERO, .offset = 30, .offset_bytes = 8,
+ATTEMPT(zero_odd_clone, run_range, CLONE | PARTLY, VMO_OP_ZERO, .offset = 30, .offset_bytes = 8,
 	.length = 2, .effect = ZEROES);
-OP(zero_pinned, run_range, SHARED | MAPPED | PINNED | PARTLY, VMO_OP_ZERO, .length = 32,
+ATTEMPT(zero_pinned, run_range, SHARED | MAPPED | PINNED | PARTLY, VMO_OP_ZERO, .length = 32,
 	.effect = ZEROES);
 /* The header has no word of that, so what failed should have changed nothing. */
-OP(zero_odd_nothing, run_range, SHARED | OWNS | FLAWED, VMO_OP_ZERO, .offset = 31,
+ATTEMPT(zero_odd_nothing, run_range, SHARED | OWNS | FLAWED, VMO_OP_ZERO, .offset = 31,
 	.offset_bytes = 8, .length = 2016, .effect = ZEROES);
 
-OP(pin, run_pin, PARTLY, VMO_PIN_WRITE, .offset = 30, .length = 4);
-OP(pin_shared, run_pin, SHARED | MAPPED | PARTLY, VMO_PIN_READ, .offset = 2046, .length = 4);
-OP(pin_pinned, run_pin, CLONE | PINNED | PARTLY, VMO_PIN_READ, .offset = 0, .length = 4);
+ATTEMPT(pin, run_pin, PARTLY, VMO_PIN_WRITE, .offset = 30, .length = 4);
+ATTEMPT(pin_shared, run_pin, SHARED | MAPPED | PARTLY, VMO_PIN_READ, .offset = 2046, .length = 4);
+ATTEMPT(pin_pinned, run_pin, CLONE | PINNED | PARTLY, VMO_PIN_READ, .offset = 0, .length = 4);
 
-OP(name_get, run_name, QUIET);
-OP(name_set, run_name, QUIET, VMO_NAME_SET);
-OP(info, run_info, QUIET | SHARED);
+enum { TAKE, GIVE };
 
-OP(strict_read_hole, run_strict, READS, VMO_READ, .offset = 3, .length = 1);
-OP(strict_read_shared, run_strict, SHARED | READS, VMO_READ, .offset = 30, .length = 4);
-OP(strict_write_hole, run_strict, PARTLY, VMO_WRITE, .offset = 3, .length = 1,
+ATTEMPT(transfer_take, run_transfer, MAPPED | OWNS, TAKE, .offset = 30, .length = 4,
+	.effect = COPIES, .on_aux = ZEROES);
+ATTEMPT(transfer_take_shared, run_transfer, SHARED | MAPPED | OWNS, TAKE, .offset = 30,
+	.length = 4, .effect = COPIES, .on_aux = ZEROES);
+ATTEMPT(transfer_give, run_transfer, MAPPED | OWNS, GIVE, .offset = 30, .length = 4,
+	.effect = ZEROES, .on_aux = COPIES);
+ATTEMPT(transfer_give_shared, run_transfer, SHARED | MAPPED | OWNS, GIVE, .offset = 30,
+	.length = 4, .effect = ZEROES, .on_aux = COPIES);
+ATTEMPT(transfer_give_clone, run_transfer, CLONE | OWNS, GIVE, .offset = 2046, .length = 4,
+	.effect = ZEROES, .on_aux = COPIES);
+/* What is larger than 2 MiB goes in several pieces. */
+ATTEMPT(transfer_take_all, run_transfer, SHARED | PARTLY | ONCE, TAKE, .length = PAGES,
+	.effect = COPIES, .on_aux = ZEROES);
+ATTEMPT(transfer_give_all, run_transfer, SHARED | PARTLY | ONCE, GIVE, .length = PAGES,
+	.effect = ZEROES, .on_aux = COPIES);
+
+ATTEMPT(restrict, run_restrict, SHARED | SHOWS, VMO_RIGHT_READ | VMO_RIGHT_MAP,
+	.length = PAGES);
+ATTEMPT(pages, run_pages, SHARED | MAPPED | QUIET, .length = PAGES);
+ATTEMPT(lookup, run_lookup, SHARED | MAPPED | PINNED | QUIET, .length = PAGES);
+ATTEMPT(lookup_shared, run_lookup, CLONE | QUIET, VMO_LOOKUP_SHARED, .length = PAGES);
+ATTEMPT(name_get, run_name, QUIET);
+ATTEMPT(name_set, run_name, QUIET, VMO_NAME_SET);
+ATTEMPT(info, run_info, QUIET | SHARED);
+
+ATTEMPT(strict_read_hole, run_strict, READS, VMO_READ, .offset = 3, .length = 1);
+ATTEMPT(strict_read_shared, run_strict, SHARED | READS, VMO_READ, .offset = 30, .length = 4);
+ATTEMPT(strict_write_hole, run_strict, PARTLY, VMO_WRITE, .offset = 3, .length = 1,
 	.effect = WRITES);
-OP(strict_write_shared, run_strict, SHARED | MAPPED | PARTLY, VMO_WRITE, .offset = 30,
+ATTEMPT(strict_write_shared, run_strict, SHARED | MAPPED | PARTLY, VMO_WRITE, .offset = 30,
 	.offset_bytes = 7, .length = 3, .effect = WRITES);
 
-OP(pread_hole, run_pread, READS | QUIET, .offset = 3, .length = 1);
-OP(pread_shared, run_pread, SHARED | READS | QUIET, .offset = 30, .length = 4);
-OP(pwrite_hole, run_pwrite, COUNTS, .offset = 32, .offset_bytes = 5, .length = 1,
+ATTEMPT(pread_hole, run_pread, READS | QUIET, .offset = 3, .length = 1);
+ATTEMPT(pread_shared, run_pread, SHARED | READS | QUIET, .offset = 30, .length = 4);
+ATTEMPT(pwrite_hole, run_pwrite, COUNTS, .offset = 32, .offset_bytes = 5, .length = 1,
 	.effect = WRITES);
-OP(pwrite_shared, run_pwrite, SHARED | MAPPED | COUNTS, .offset = 30, .offset_bytes = 5,
+ATTEMPT(pwrite_shared, run_pwrite, SHARED | MAPPED | COUNTS, .offset = 30, .offset_bytes = 5,
 	.length = 3, .effect = WRITES);
-OP(pwrite_clone, run_pwrite, CLONE | COUNTS, .offset = 2046, .length = 4, .effect = WRITES);
-OP(pwrite_growing, run_pwrite, COUNTS, .offset = PAGES, .offset_bytes = 9, .length = 1,
+ATTEMPT(pwrite_clone, run_pwrite, CLONE | COUNTS, .offset = 2046, .length = 4, .effect = WRITES);
+ATTEMPT(pwrite_growing, run_pwrite, COUNTS, .offset = PAGES, .offset_bytes = 9, .length = 1,
 	.effect = WRITES);
-OP(pwrite_growing_shared, run_pwrite, SHARED | COUNTS, .offset = PAGES - 1,
+ATTEMPT(pwrite_growing_shared, run_pwrite, SHARED | COUNTS, .offset = PAGES - 1,
 	.offset_bytes = 9, .length = 1, .effect = WRITES);
-OP(copy_file_range, run_copy_file_range, SHARED | COUNTS, .offset = 30, .length = 4,
+ATTEMPT(copy_file_range, run_copy_file_range, SHARED | COUNTS, .offset = 30, .length = 4,
 	.on_aux = COPIES);
-OP(fallocate, run_fallocate, SHARED | PARTLY, .offset = 30, .length = 4);
-OP(fallocate_punch, run_fallocate, SHARED | MAPPED,
+ATTEMPT(fallocate, run_fallocate, SHARED | PARTLY, .offset = 30, .length = 4);
+ATTEMPT(fallocate_punch, run_fallocate, SHARED | MAPPED,
 	FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, .offset = 31, .length = 2, .effect = ZEROES);
 
-OP(mmap, run_mmap, SHARED, MAP_SHARED);
-OP(mmap_private, run_mmap, 0, MAP_PRIVATE);
-OP(read_fault, run_fault, UNTOUCHED | FAULTS, false, .offset = 2047);
-OP(read_fault_hole, run_fault, UNTOUCHED | FAULTS, false, .offset = 33);
-OP(read_fault_clone, run_fault, CLONE | UNTOUCHED | FAULTS, false, .offset = 33);
-OP(write_fault, run_fault, UNTOUCHED | FAULTS, true, .offset = 2047, .length_bytes = 1,
+ATTEMPT(mmap, run_mmap, SHARED, MAP_SHARED);
+ATTEMPT(mmap_private, run_mmap, 0, MAP_PRIVATE);
+ATTEMPT(read_fault, run_fault, UNTOUCHED | FAULTS, false, .offset = 2047);
+ATTEMPT(read_fault_hole, run_fault, UNTOUCHED | FAULTS, false, .offset = 33);
+ATTEMPT(read_fault_clone, run_fault, CLONE | UNTOUCHED | FAULTS, false, .offset = 33);
+ATTEMPT(write_fault, run_fault, UNTOUCHED | FAULTS, true, .offset = 2047, .length_bytes = 1,
 	.effect = WRITES);
-OP(write_fault_hole, run_fault, UNTOUCHED | FAULTS, true, .offset = 33, .length_bytes = 1,
+ATTEMPT(write_fault_hole, run_fault, UNTOUCHED | FAULTS, true, .offset = 33, .length_bytes = 1,
 	.effect = WRITES);
-OP(write_fault_shared, run_fault, SHARED | MAPPED | FAULTS, true, .offset = 2,
+ATTEMPT(write_fault_shared, run_fault, SHARED | MAPPED | FAULTS, true, .offset = 2,
 	.length_bytes = 1, .effect = WRITES);
-OP(write_fault_pinned, run_fault, SHARED | MAPPED | PINNED | FAULTS, true, .offset = 32,
+ATTEMPT(write_fault_pinned, run_fault, SHARED | MAPPED | PINNED | FAULTS, true, .offset = 32,
 	.length_bytes = 1, .effect = WRITES);
-OP(populate_read, run_advice, UNTOUCHED | SHARED | PARTLY, MADV_POPULATE_READ, .offset = 30,
+ATTEMPT(populate_read, run_advice, UNTOUCHED | SHARED | PARTLY, MADV_POPULATE_READ, .offset = 30,
 	.length = 4);
-OP(populate_write, run_advice, UNTOUCHED | SHARED | PARTLY, MADV_POPULATE_WRITE, .offset = 30,
+ATTEMPT(populate_write, run_advice, UNTOUCHED | SHARED | PARTLY, MADV_POPULATE_WRITE, .offset = 30,
 	.length = 4);
 /* The first are those of a stack for the kernel, whose failure the kernel's log tells. */
-OP(fork, run_fork, SHARED | MAPPED | PRIVATE, .offset = 2, .from = 40);
+ATTEMPT(fork, run_fork, SHARED | MAPPED | PRIVATE, .offset = 2, .from = 40);
 
 TEST_HARNESS_MAIN

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #define NOBODY		65534
+#define RUN		"VMO_RIGHTS_RUN"
 #define RAN		42	/* of a program in an object */
 
 FIXTURE(vmo) {
@@ -46,7 +47,7 @@ FIXTURE_TEARDOWN(vmo)
 /* A program of this kind in an object only says that it ran. */
 static __attribute__((constructor)) void ran(void)
 {
-	if (getenv("VMO_RIGHTS_RUN"))
+	if (getenv(RUN))
 		_exit(RAN);
 }
 
@@ -76,7 +77,9 @@ struct reopening {
 	uint32_t rights;	/* that it has to have then */
 };
 
-/* Opens a descriptor through /proc: why not, or EPROTO for wrong rights. */
+#define WRONG_RIGHTS	240	/* no errno */
+
+/* Opens a descriptor through /proc: why not, or that its rights are wrong. */
 static int reopened(int fd, const void *arg)
 {
 	const struct reopening *how = arg;
@@ -88,7 +91,7 @@ static int reopened(int fd, const void *arg)
 	if (again < 0)
 		return errno;
 	if (rights_of(again) != how->rights)
-		return EPROTO;
+		return WRONG_RIGHTS;
 	return outcome_fd(again);
 }
 
@@ -138,7 +141,8 @@ TEST_F(vmo, r1_proc_never_raises)
 {
 	int fd = vmo_new_flags(self->dev, SIZE, VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC);
 	static const uint32_t sets[] = {
-		0, READ, WRITE, READ | WRITE, READ | EXEC, ALL & ~WRITE, ALL & ~READ, ALL & ~MAP, ALL,
+		0, READ, WRITE, READ | WRITE, READ | EXEC, ALL & ~WRITE, ALL & ~READ, ALL & ~MAP,
+		ALL,
 	};
 
 	ASSERT_LE(0, fd);
@@ -372,7 +376,7 @@ TEST_F(vmo, r1_dup_and_fork)
 /* What execveat() says, or what the program says. */
 static int run(int fd, const void *unused)
 {
-	char *argv[] = { (char *)"program", NULL }, *env[] = { (char *)"VMO_RIGHTS_RUN=1", NULL };
+	char name[] = "program", set[] = RUN "=1", *argv[2] = { name }, *env[2] = { set };
 
 	fexecve(fd, argv, env);
 	return errno;
@@ -381,7 +385,7 @@ static int run(int fd, const void *unused)
 /* By name, as any other file. */
 static int run_path(int fd, const void *unused)
 {
-	char *argv[] = { (char *)"program", NULL }, *env[] = { (char *)"VMO_RIGHTS_RUN=1", NULL };
+	char name[] = "program", set[] = RUN "=1", *argv[2] = { name }, *env[2] = { set };
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -295,7 +295,8 @@ static int pri(int fd)
 
 TEST_F(vmo, r1_h3_h5_one_set_of_children)
 {
-	int fd = vmo_new(self->dev, SIZE), set[3] = { fd, limited(fd, READ | CHILD), limited(fd, 0) };
+	int fd = vmo_new(self->dev, SIZE);
+	int set[3] = { fd, limited(fd, READ | CHILD), limited(fd, 0) };
 	struct vmo_info info, its;
 
 	ASSERT_EQ(0, vmo_stat(fd, &info));

@@ -14,7 +14,9 @@
 
 #define PAGES		4
 #define SIZE		(PAGES * PS)
-#define SHORT		1000	/* no errno: less was written than asked for */
+/* No errno: less was written than asked for, or the call has told something wrong. */
+#define SHORT		1000
+#define WRONG		1001
 
 #define READ		VMO_RIGHT_READ
 #define WRITE		VMO_RIGHT_WRITE
@@ -128,7 +130,7 @@ static inline int do_read(const struct target *t, uint32_t how)
 	case 4:
 		return outcome(send_byte(t->other, t->fd));
 	}
-	return ret < 0 ? errno : c == 'c' ? 0 : EIO;
+	return ret < 0 ? errno : c == 'c' ? 0 : WRONG;
 }
 
 /* Writes what is there already. */
@@ -184,9 +186,9 @@ static inline int do_grow(const struct target *t, uint32_t how)
 	if (vmo_stat(t->all, &info))
 		return errno;
 	if (how == ACROSS && ret == 1)
-		return info.size == SIZE ? SHORT : EIO;
+		return info.size == SIZE ? SHORT : WRONG;
 	if (info.size != SIZE + (how == TRUNCATE_DOWN ? -PS : PS))
-		return EIO;
+		return WRONG;
 	return outcome(vmo_set_size(t->all, SIZE));
 }
 
@@ -241,7 +243,7 @@ static inline int do_info(const struct target *t, uint32_t how)
 {
 	uint32_t rights = rights_of(t->fd);
 
-	return rights == t->rights ? 0 : EIO;
+	return rights == t->rights ? 0 : WRONG;
 }
 
 static inline int do_stat(const struct target *t, uint32_t how)
@@ -251,7 +253,7 @@ static inline int do_stat(const struct target *t, uint32_t how)
 
 	if (fstat(t->fd, &st) || poll(&poll_fd, 1, 0) < 0)
 		return errno;
-	return st.st_size == (off_t)SIZE && poll_fd.revents == POLLPRI ? 0 : EIO;
+	return st.st_size == (off_t)SIZE && poll_fd.revents == POLLPRI ? 0 : WRONG;
 }
 
 #define PRIVATE		0x100	/* beside PROT_* */

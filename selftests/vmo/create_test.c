@@ -1,26 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Creating objects, and the encoding of all commands. */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #include <sys/resource.h>
-
-FIXTURE(vmo) {
-	int dev;
-	int fds;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	self->fds = count_fds();
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 TEST_F(vmo, abi_probe)
 {

@@ -1,30 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Large families under writers, mappings that cannot write, locks in objects. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include "kselftest_harness.h"
-
-FIXTURE(vmo) {
-	int dev;
-	long pages;
-	long objects;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	self->pages = vmo_counter("pages");
-	self->objects = vmo_counter("objects");
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-	close(self->dev);
-}
 
 /*
  * A writer raises words in a fixed order, page by page: so in any snapshot each page

@@ -4,7 +4,7 @@
  * devices. And a page whose memory is broken. Rules 4, 7, 8, and "Ours" of the design;
  * more about held pages is in held_test.c.
  */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #include <linux/aio_abi.h>
@@ -20,21 +20,6 @@
 #ifndef MADV_HWPOISON
 #define MADV_HWPOISON	100
 #endif
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 /* ---- another process's mapping ---------------------------------------------------- */
 

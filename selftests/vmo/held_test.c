@@ -4,7 +4,7 @@
  * mprotect() makes writable again, a pipe, a device. Rules 4 and 7, and "Ours"
  * of the design.
  */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #include <linux/aio_abi.h>
@@ -13,21 +13,6 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 /* ---- rule 4: mprotect ---------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
  *
  * Both go through the same few pages at the same time, step by step.
  */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #define STEP	4		/* pages */
@@ -142,21 +142,6 @@ static uint64_t run_steps(struct __test_metadata *_metadata, struct steps *s, do
 	EXPECT_EQ(-1, s->wrong) TH_LOG("change %d", s->change);
 	close(child);
 	return step - 1;
-}
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
 }
 
 static void holes_are_filled(struct __test_metadata *_metadata, int dev, enum mapping how)

@@ -3,26 +3,11 @@
  * A vCPU writes through page tables of its own, the nested ones, which a snapshot
  * has to revoke like any other PTE. Its memory is a shared mapping of an object.
  */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #include <linux/kvm.h>
 #include <stddef.h>
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 /* ---- the guest ------------------------------------------------------------------ */
 

@@ -1,48 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Lifetimes: who keeps an object, what a failed command leaves, and who is charged. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include "kselftest_harness.h"
-
-FIXTURE(vmo) {
-	int dev;
-	long pages;
-	long nodes;
-	long objects;
-	long contents;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	self->pages = vmo_counter("pages");
-	self->nodes = vmo_counter("nodes");
-	self->objects = vmo_counter("objects");
-	self->contents = vmo_counter("contents");
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
-	close(self->dev);
-}
-
-static int filled(int dev, size_t pages, uint64_t base)
-{
-	int fd = vmo_new_pages(dev, pages);
-
-	for (size_t i = 0; i < pages; i++)
-		if (write_page(fd, i, base + i))
-			return -1;
-	return fd;
-}
 
 static int send_fd(int sock, int fd)
 {
@@ -98,7 +61,7 @@ static int receiver(int sock)
 
 TEST_F(vmo, life_passed_by_a_socket)
 {
-	int fd = filled(self->dev, 4, 70), sock[2], pid, status;
+	int fd = vmo_filled(self->dev, 4, 0, 70), sock[2], pid, status;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
 	ASSERT_EQ(0, send_fd(sock[0], fd));
@@ -166,7 +129,7 @@ TEST_F(vmo, life_closed_while_another_thread_uses_it)
 /* Every new descriptor closes on exec: also the program is told only what it is given. */
 TEST_F(vmo, life_exec_closes_all)
 {
-	int fd = filled(self->dev, 4, 1), given, pid, status;
+	int fd = vmo_filled(self->dev, 4, 0, 1), given, pid, status;
 	const int made[] = {
 		fd, vmo_snap(fd), vmo_slice(fd, 0, PS, 0), vmo_reference(fd, 0),
 		vmo_pin_flags(fd, 0, PS, VMO_PIN_READ),
@@ -207,7 +170,7 @@ TEST_F(vmo, life_module_is_in_use)
 	if (system("grep -q '^vmo ' /proc/modules"))
 		SKIP(return, "no module of that name");
 	ASSERT_EQ(0, pipe(link));
-	fd = filled(self->dev, 4, 8);
+	fd = vmo_filled(self->dev, 4, 0, 8);
 	close(self->dev);
 	EXPECT_ERRNO(EAGAIN, unload());
 	pin = vmo_pin_flags(fd, 0, PS, VMO_PIN_READ);
@@ -220,7 +183,7 @@ TEST_F(vmo, life_module_is_in_use)
 	EXPECT_ERRNO(EAGAIN, unload());		/* the pin alone */
 	close(pin);
 	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	fd = filled(self->dev, 1, 8);
+	fd = vmo_filled(self->dev, 1, 0, 8);
 	p = vmo_map(fd, 1, RW);
 	close(fd);
 	close(self->dev);
@@ -238,7 +201,7 @@ TEST_F(vmo, life_module_is_in_use)
 TEST_F(vmo, c7_no_descriptor_is_free)
 {
 	struct rlimit old, few;
-	int fd = filled(self->dev, 4, 1), last = dup(0), pid, status;
+	int fd = vmo_filled(self->dev, 4, 0, 1), last = dup(0), pid, status;
 
 	getrlimit(RLIMIT_NOFILE, &old);
 	few = (struct rlimit) { .rlim_cur = last, .rlim_max = old.rlim_max };
@@ -321,7 +284,7 @@ TEST_F_TIMEOUT(vmo, n3_t4_c7_each_allocation_fails_in_turn, 200)
 		int count = 0;
 
 		for (int nth = 1; failed; nth++) {
-			int fd = filled(self->dev, 40, 500), snap, made, bad;
+			int fd = vmo_filled(self->dev, 40, 0, 500), snap, made, bad;
 
 			ftruncate(fd, 40 * PS);
 			close(fd);
@@ -330,7 +293,7 @@ TEST_F_TIMEOUT(vmo, n3_t4_c7_each_allocation_fails_in_turn, 200)
 				write_page(fd, i, 500 + i);
 			if (which == 3) {	/* which resizable objects have not */
 				close(fd);
-				fd = filled(self->dev, 44, 500);
+				fd = vmo_filled(self->dev, 44, 0, 500);
 			}
 			snap = vmo_snap(fd);
 			ASSERT_LE(0, snap);

@@ -45,6 +45,7 @@ struct row {
 struct pair {
 	const struct row *row[2];
 	unsigned int flags;		/* of both */
+	int dev;
 	int fd;
 	char *map;			/* of the object, for both */
 	double end;
@@ -490,6 +491,77 @@ static void step_punch(struct side *s)
 		check_own_zero(s, page);
 }
 
+/* ---- rows: moving ------------------------------------------------------------------ */
+
+static long transfer(int to, size_t to_page, int from, size_t from_page, size_t bytes)
+{
+	struct vmo_transfer arg = {
+		.offset = to_page * PS, .length = bytes, .src_offset = from_page * PS,
+		.src_fd = from,
+	};
+
+	return ioctl(to, VMO_TRANSFER, &arg);
+}
+
+/* What was taken is of one instant, and nobody has a way to it any more. */
+static void check_taken(struct side *s, const struct span *span, int fd, size_t place,
+			unsigned int first, unsigned int pages)
+{
+	if (!good(s, "VMO_READ", strict(fd, place * PS, s->copy[0], pages * PS, false), 0))
+		return;
+	for (unsigned int i = 0; i < pages; i++)
+		check_page(s, span, "taken", true, first + i, s->copy[0] + i * PS, PS);
+	write_next(s, s->steps % WAYS);
+	if (good(s, "VMO_READ", strict(fd, place * PS, s->copy[1], pages * PS, false), 0) &&
+	    memcmp(s->copy[0], s->copy[1], pages * PS))
+		wrong(s, "what was taken has changed");
+}
+
+static void step_take(struct side *s)
+{
+	unsigned int page = write_next(s, s->steps % WAYS);
+	size_t bytes = some_pages(s, page), end = page + bytes / PS;
+	size_t place = s->steps % 2 ? page : below(s, 32);
+	int fd = vmo_new(s->pair->dev, (PAGES + 32) * PS);
+	struct span span;
+	bool ok;
+
+	if (!good(s, "create", fd, 0))
+		return;
+	span_open(s->pair, &span, page, end);
+	zero_begin(s->pair, page, end);
+	ok = good(s, "transfer", transfer(fd, place, s->pair->fd, page, bytes),
+		  RESIZES | PINS);
+	zero_end(s->pair, page, end);
+	span_close(s->pair, &span, page, end);
+	if (ok) {
+		check_own_zero(s, page);
+		check_taken(s, &span, fd, place, page, end - page);
+	}
+	close(fd);
+}
+
+/* Pages that are there, but zero. */
+static void step_give(struct side *s)
+{
+	unsigned int page = write_next(s, s->steps % WAYS);
+	size_t bytes = some_pages(s, page), end = page + bytes / PS;
+	size_t place = s->steps % 2 ? page : below(s, 32);
+	int fd = vmo_new(s->pair->dev, (PAGES + 32) * PS);
+	bool ok;
+
+	if (!good(s, "create", fd, 0) ||
+	    !good(s, "commit", vmo_op(fd, VMO_OP_COMMIT, place * PS, bytes), 0))
+		return;
+	zero_begin(s->pair, page, end);
+	ok = good(s, "transfer", transfer(s->pair->fd, page, fd, place, bytes),
+		  RESIZES | PINS);
+	zero_end(s->pair, page, end);
+	if (ok)
+		check_own_zero(s, page);
+	close(fd);
+}
+
 /* If the page was there, and nothing has zeroed it since, then SEEK_DATA finds it. */
 static void check_data(struct side *s, unsigned int page, uint64_t zeroes)
 {
@@ -783,6 +855,48 @@ static void step_info(struct side *s)
 		wrong(s, "info has another family");
 }
 
+/* Whatever others do meanwhile, the runs have no gaps. */
+static void step_pages(struct side *s)
+{
+	struct vmo_page_run run[PAGES];
+	struct vmo_pages arg = {
+		.length = PAGES * PS, .runs = (uintptr_t)run, .count = PAGES,
+	};
+	uint64_t at = 0;
+
+	if (!good(s, "pages", ioctl(s->pair->fd, VMO_PAGES, &arg), RESIZES))
+		return;
+	for (unsigned int i = 0; i < arg.count; i++) {
+		if (run[i].offset != at || !run[i].length ||
+		    (run[i].state && !(run[i].state & VMO_PAGE_PRESENT)) ||
+		    (run[i].state & VMO_PAGE_PINNED && !(s->pair->flags & PINS)) ||
+		    (run[i].state & VMO_PAGE_SHARED && run[i].state & VMO_PAGE_WRITABLE))
+			wrong(s, "run %u: state %x", i, run[i].state);
+		at += run[i].length;
+	}
+	if (at != PAGES * PS || arg.length || arg.offset != at)
+		wrong(s, "runs up to %llu", (unsigned long long)at);
+}
+
+/* Through a descriptor that can only read, and that goes at once. */
+static void step_restrict(struct side *s)
+{
+	struct vmo_restrict arg = { .rights = VMO_RIGHT_READ | VMO_RIGHT_MAP };
+	unsigned int page = write_next(s, s->steps % WAYS);
+	struct span span;
+
+	if (!good(s, "restrict", ioctl(s->pair->fd, VMO_RESTRICT, &arg), 0))
+		return;
+	if (strict(arg.fd, 0, s->page, 8, true) != -1 || errno != EACCES)
+		wrong(s, "a write through a descriptor that may not");
+	span_open(s->pair, &span, page, page + 1);
+	if (good(s, "VMO_READ", strict(arg.fd, page * PS, s->page, PS, false), RESIZES)) {
+		span_close(s->pair, &span, page, page + 1);
+		check_page(s, &span, "restricted", false, page, s->page, PS);
+	}
+	close(arg.fd);
+}
+
 /* A name is one letter, many times. */
 static void step_name(struct side *s)
 {
@@ -898,8 +1012,12 @@ static const struct row rows[] = {
 	{ "decommit",		step_decommit,		ZEROES },
 	{ "remove",		step_remove,		ZEROES | CLEARS },
 	{ "punch",		step_punch,		ZEROES | CLEARS },
+	{ "take",		step_take,		ZEROES },
+	{ "give",		step_give,		ZEROES },
 	{ "pin",		step_pin,		PINS },
 	{ "info",		step_info,		0 },
+	{ "pages",		step_pages,		0 },
+	{ "restrict",		step_restrict,		0 },
 	{ "seek",		step_seek,		0 },
 	{ "name",		step_name,		0 },
 	{ "map",		step_map,		0 },
@@ -1043,7 +1161,7 @@ static bool run_pair(int dev, const struct row *a, const struct row *b)
 	uint64_t steps[2];
 	bool passed;
 
-	*pair = (struct pair) { .row = { a, b }, .flags = a->flags | b->flags };
+	*pair = (struct pair) { .row = { a, b }, .flags = a->flags | b->flags, .dev = dev };
 	pair->least = slow ? 1 : 2;
 	pair->fd = vmo_new_flags(dev, PAGES * PS,
 				 pair->flags & RESIZES ? VMO_CREATE_RESIZABLE : 0);
@@ -1123,8 +1241,12 @@ ROW(commit);
 ROW(decommit);
 ROW(remove);
 ROW(punch);
+ROW(take);
+ROW(give);
 ROW(pin);
 ROW(info);
+ROW(pages);
+ROW(restrict);
 ROW(seek);
 ROW(name);
 ROW(map);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Mappings of one object; what snapshots do to them is in snapshot_test.c. */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #include <linux/futex.h>
@@ -11,21 +11,6 @@
 #define MADV_POPULATE_READ	22
 #define MADV_POPULATE_WRITE	23
 #endif
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 TEST_F(vmo, map_shared_is_coherent)
 {

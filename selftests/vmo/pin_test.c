@@ -1,27 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VMO_PIN: what a pin holds in place, what it blocks, and who pays. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 #include <sys/resource.h>
-#include "kselftest_harness.h"
-
-FIXTURE(vmo) {
-	int dev;
-	long objects;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	self->objects = vmo_counter("objects");
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(0, vmo_counter_becomes("pins", 0));
-	close(self->dev);
-}
 
 static int vmo_pin(int fd, uint64_t first, uint64_t pages)
 {
@@ -33,13 +14,6 @@ static long pinned_pages(int fd)
 	struct vmo_info info;
 
 	return vmo_stat(fd, &info) ? -1 : (long)(info.pinned_bytes / PS);
-}
-
-static long committed_pages(int fd)
-{
-	struct vmo_info info;
-
-	return vmo_stat(fd, &info) ? -1 : (long)(info.committed_bytes / PS);
 }
 
 TEST_F(vmo, n1_r3_errors_in_order)

@@ -1,25 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The file form of reading and writing, and seeking. */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #include <sys/resource.h>
 #include <sys/uio.h>
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 static uint64_t random_state = 88172645463325252ULL;
 
@@ -122,13 +107,6 @@ TEST_F(vmo, c2_reads_end_at_the_content_size)
 	EXPECT_ERRNO(EINVAL, pread(fd, buf, PS, -1));
 	EXPECT_ERRNO(EINVAL, pwrite(fd, buf, PS, -1));
 	close(fd);
-}
-
-static off_t st_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
 }
 
 TEST_F(vmo, c2_writes_raise_the_content_size)

@@ -1,69 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Slices and references: objects that show memory which is another one's, too. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 #include <poll.h>
-#include "kselftest_harness.h"
-
-FIXTURE(vmo) {
-	int dev;
-	long pages;
-	long nodes;
-	long objects;
-	long contents;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	self->pages = vmo_counter("pages");
-	self->nodes = vmo_counter("nodes");
-	self->objects = vmo_counter("objects");
-	self->contents = vmo_counter("contents");
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
-	close(self->dev);
-}
-
-static int filled(int dev, size_t pages, uint64_t base)
-{
-	int fd = vmo_new_pages(dev, pages);
-
-	for (size_t i = 0; i < pages; i++)
-		if (write_page(fd, i, base + i))
-			return -1;
-	return fd;
-}
-
-static int reopen(int fd, int mode)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, mode | O_CLOEXEC);
-}
-
-static off_t st_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
-}
-
-static struct vmo_info info_of(int fd)
-{
-	struct vmo_info info;
-
-	if (vmo_stat(fd, &info))
-		memset(&info, 0xff, sizeof(info));
-	return info;
-}
 
 static bool childless(int fd)
 {
@@ -109,7 +48,7 @@ TEST_F(vmo, l1_order_of_errors)
 
 TEST_F(vmo, l2_l3_a_slice_is_the_memory_at_an_offset)
 {
-	int fd = filled(self->dev, 100, 1000), slice, inner;
+	int fd = vmo_filled(self->dev, 100, 0, 1000), slice, inner;
 	char *p = vmo_map(fd, 100, RW), *q;
 
 	slice = vmo_slice(fd, 30 * PS, 40 * PS, 0);
@@ -143,28 +82,9 @@ TEST_F(vmo, l2_l3_a_slice_is_the_memory_at_an_offset)
 	close(inner);
 }
 
-TEST_F(vmo, l2_mp1_mappings_end_with_the_slice)
-{
-	int fd = filled(self->dev, 10, 50), slice = vmo_slice(fd, 2 * PS, 3 * PS, 0);
-	int front = vmo_slice(fd, 0, 2 * PS, 0);
-	char *p = vmo_map(slice, 6, RW), *q = vmo_map(front, 4, RW);
-
-	ASSERT_NE(NULL, q);
-	EXPECT_EQ(0, touch(p + 2 * PS, true));
-	EXPECT_EQ(SIGBUS, touch(p + 3 * PS, false));
-	EXPECT_EQ(SIGBUS, touch(p + 3 * PS, true));
-	EXPECT_EQ(0, touch(q + PS, false));
-	EXPECT_EQ(SIGBUS, touch(q + 2 * PS, false));
-	munmap(p, 6 * PS);
-	munmap(q, 4 * PS);
-	close(front);
-	close(slice);
-	close(fd);
-}
-
 TEST_F(vmo, l4_a_pin_through_a_slice)
 {
-	int fd = filled(self->dev, 10, 50), slice = vmo_slice(fd, 4 * PS, 2 * PS, 0), pin;
+	int fd = vmo_filled(self->dev, 10, 0, 50), slice = vmo_slice(fd, 4 * PS, 2 * PS, 0), pin;
 
 	pin = vmo_pin_flags(slice, PS, PS, VMO_PIN_WRITE);
 	ASSERT_LE(0, pin);
@@ -180,7 +100,7 @@ TEST_F(vmo, l4_a_pin_through_a_slice)
 
 TEST_F(vmo, l5_f5_no_pages_are_charged)
 {
-	int fd = filled(self->dev, 10, 50), slice = vmo_slice(fd, 0, 10 * PS, 0);
+	int fd = vmo_filled(self->dev, 10, 0, 50), slice = vmo_slice(fd, 0, 10 * PS, 0);
 	int ref = vmo_reference(fd, 0);
 	const int both[] = { slice, ref };
 
@@ -230,7 +150,7 @@ TEST_F(vmo, l5_slices_have_a_content_size_of_their_own)
 /* MADV_REMOVE and MADV_WILLNEED turn offsets of a mapping into offsets of its file. */
 TEST_F(vmo, mp5_advice_through_slices_hits_the_right_bytes)
 {
-	int fd = filled(self->dev, 100, 300), slice = vmo_slice(fd, 20 * PS, 60 * PS, 0);
+	int fd = vmo_filled(self->dev, 100, 0, 300), slice = vmo_slice(fd, 20 * PS, 60 * PS, 0);
 	int inner = vmo_slice(slice, 10 * PS, 20 * PS, 0), clone, window;
 	char *p = vmo_map_at(inner, 5 * PS, 10, RW, MAP_SHARED), *q;
 
@@ -328,7 +248,7 @@ TEST_F(vmo, f2_f3_f4_one_memory_and_one_size)
 
 TEST_F(vmo, f6_children_of_references)
 {
-	int fd = filled(self->dev, 10, 600), ref = vmo_reference(fd, 0), snap, slice, grand;
+	int fd = vmo_filled(self->dev, 10, 0, 600), ref = vmo_reference(fd, 0), snap, slice, grand;
 
 	snap = vmo_window(ref, 2 * PS, 4 * PS);
 	slice = vmo_slice(ref, 2 * PS, 4 * PS, 0);
@@ -355,7 +275,8 @@ TEST_F(vmo, f6_children_of_references)
 /* K7, lifted: the clone of a slice has what the slice shows, and no more. */
 TEST_F(vmo, k7_k3_clone_of_a_slice)
 {
-	int fd = filled(self->dev, 80, 100), slice = vmo_slice(fd, 10 * PS, 40 * PS, 0), clone;
+	int fd = vmo_filled(self->dev, 80, 0, 100), clone;
+	int slice = vmo_slice(fd, 10 * PS, 40 * PS, 0);
 
 	clone = vmo_window(slice, 5 * PS, 60 * PS);
 	ASSERT_LE(0, clone);
@@ -375,7 +296,7 @@ TEST_F(vmo, k7_k3_clone_of_a_slice)
 /* A window of nothing has nothing, also when it grows. */
 TEST_F(vmo, k3_z2_empty_windows)
 {
-	int fd = filled(self->dev, 8, 100), slice = vmo_slice(fd, 0, 0, 0), clone[3];
+	int fd = vmo_filled(self->dev, 8, 0, 100), slice = vmo_slice(fd, 0, 0, 0), clone[3];
 
 	clone[0] = vmo_clone_flags(fd, 0, VMO_CLONE_RESIZABLE);
 	clone[1] = vmo_clone_flags(slice, 8 * PS, 0);
@@ -451,8 +372,8 @@ TEST_F(vmo, r2_no_write)
 
 		ASSERT_LE(0, child);
 		EXPECT_EQ(O_RDONLY, fcntl(child, F_GETFL) & O_ACCMODE);
-		EXPECT_ERRNO(EACCES, reopen(child, O_RDWR));
-		EXPECT_ERRNO(EACCES, reopen(child, O_WRONLY));
+		EXPECT_ERRNO(EACCES, vmo_reopen(child, O_RDWR));
+		EXPECT_ERRNO(EACCES, vmo_reopen(child, O_WRONLY));
 		EXPECT_ERRNO(EBADF, pwrite(child, "x", 1, 0));
 		EXPECT_ERRNO(EACCES, vmo_op(child, VMO_OP_COMMIT, 0, PS));
 		p = mmap(NULL, PS, RW, MAP_SHARED, child, 0);
@@ -472,7 +393,8 @@ TEST_F(vmo, r2_no_write)
 
 TEST_F(vmo, r2_children_of_a_read_only_descriptor)
 {
-	int fd = vmo_new_pages(self->dev, 1), ro = reopen(fd, O_RDONLY), wo = reopen(fd, O_WRONLY);
+	int fd = vmo_new_pages(self->dev, 1);
+	int ro = vmo_reopen(fd, O_RDONLY), wo = vmo_reopen(fd, O_WRONLY);
 
 	for (uint32_t kind = 0; kind < kinds; kind++) {
 		int child = child_of_kind(ro, kind, false);
@@ -480,7 +402,7 @@ TEST_F(vmo, r2_children_of_a_read_only_descriptor)
 		ASSERT_LE(0, child);
 		/* A copy may be written; what shares the memory may not. */
 		EXPECT_EQ(kind == 0 ? 1 : -1, pwrite(child, "x", 1, 0));
-		EXPECT_EQ(kind == 0, reopen(child, O_RDWR) >= 0);
+		EXPECT_EQ(kind == 0, vmo_reopen(child, O_RDWR) >= 0);
 		EXPECT_ERRNO(EACCES, child_of_kind(wo, kind, false));
 		close(child);
 	}
@@ -490,82 +412,6 @@ TEST_F(vmo, r2_children_of_a_read_only_descriptor)
 	EXPECT_EQ(-1, wrong_page_fd(fd, 0, 1, 0));
 	close(ro);
 	close(wo);
-	close(fd);
-}
-
-TEST_F(vmo, r2_exec)
-{
-	int plain = vmo_new_pages(self->dev, 1), fd = vmo_new_flags(self->dev, PS, VMO_CREATE_EXEC);
-	static const unsigned char ret_42[] = { 0xb8, 42, 0, 0, 0, 0xc3 };
-	int clone, fixed, odd;
-	char *p;
-
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_SHARED, plain, 0));
-	EXPECT_EQ(EACCES, errno);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_PRIVATE, plain, 0));
-	p = vmo_map(plain, 1, RW);
-	EXPECT_ERRNO(EACCES, mprotect(p, PS, RO | PROT_EXEC));
-	munmap(p, PS);
-	p = vmo_map_at(plain, 0, 1, RW, MAP_PRIVATE);
-	EXPECT_ERRNO(EACCES, mprotect(p, PS, RO | PROT_EXEC));
-	munmap(p, PS);
-	EXPECT_EQ(sizeof(ret_42), pwrite(fd, ret_42, sizeof(ret_42), 0));
-	clone = vmo_clone_flags(fd, PS, 0);
-	fixed = vmo_clone_flags(fd, PS, VMO_CLONE_NO_WRITE);
-	odd = vmo_clone_flags(plain, PS, VMO_CLONE_NO_WRITE);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_SHARED, clone, 0));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PS, RO | PROT_EXEC, MAP_SHARED, odd, 0));
-	for (int i = 0; i < 2; i++) {
-		p = vmo_map(i ? fixed : fd, 1, RO | PROT_EXEC);
-		ASSERT_NE(NULL, p);
-#ifdef __x86_64__
-		EXPECT_EQ(42, ((int (*)(void))p)());
-#endif
-		munmap(p, PS);
-	}
-	close(odd);
-	close(fixed);
-	close(clone);
-	close(plain);
-	close(fd);
-}
-
-/* What is done through one object is seen at once in the mappings of all. */
-TEST_F(vmo, mp4_mp5_all_mappings_of_a_memory_follow)
-{
-	int fd = filled(self->dev, 40, 10), slice = vmo_slice(fd, 8 * PS, 16 * PS, 0);
-	int ref = vmo_reference(fd, 0), snap;
-	char *p = vmo_map(fd, 40, RW), *q = vmo_map(slice, 16, RW), *r = vmo_map(ref, 40, RO);
-	char *s = vmo_map_at(ref, 0, 40, RW, MAP_PRIVATE);
-
-	ASSERT_NE(NULL, s);
-	for (int round = 0; round < 3; round++) {
-		EXPECT_EQ(-1, wrong_page(p, 0, 40, 10));
-		EXPECT_EQ(-1, wrong_page(q, 0, 16, 18));
-		EXPECT_EQ(-1, wrong_page(r, 0, 40, 10));
-		EXPECT_EQ(-1, wrong_page(s, 0, 40, 10));
-		EXPECT_EQ(0, round == 0 ? vmo_op(slice, VMO_OP_DECOMMIT, 0, 4 * PS) :
-			     round == 1 ? vmo_op(ref, VMO_OP_ZERO, 8 * PS, 4 * PS) :
-					  fallocate(fd, 3, 8 * PS, 4 * PS));
-		EXPECT_EQ(-1, wrong_page(p, 8, 4, 0));
-		EXPECT_EQ(-1, wrong_page(q, 0, 4, 0));
-		EXPECT_EQ(-1, wrong_page(r, 8, 4, 0));
-		EXPECT_EQ(-1, wrong_page(s, 8, 4, 0));
-		/* MP2: what read zero is filled; each mapping sees it. */
-		fill_pages(round ? q - 8 * PS : p, 8, 4, 10);
-	}
-	snap = vmo_snap(ref);
-	fill_pages(q, 0, 16, 500);
-	EXPECT_EQ(-1, wrong_page(p, 8, 16, 492));
-	EXPECT_EQ(-1, wrong_page(r, 8, 16, 492));
-	EXPECT_EQ(-1, wrong_page_fd(snap, 0, 40, 10));
-	close(snap);
-	munmap(p, 40 * PS);
-	munmap(q, 16 * PS);
-	munmap(r, 40 * PS);
-	munmap(s, 40 * PS);
-	close(ref);
-	close(slice);
 	close(fd);
 }
 

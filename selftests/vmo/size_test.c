@@ -1,31 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Resizing and zeroing, and what mappings and clones see of it. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
-#include "kselftest_harness.h"
-
-FIXTURE(vmo) {
-	int dev;
-	long pages;
-	long nodes;
-	long objects;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-	self->pages = vmo_counter("pages");
-	self->nodes = vmo_counter("nodes");
-	self->objects = vmo_counter("objects");
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
-	close(self->dev);
-}
 
 static int resizable(int dev, size_t pages, uint64_t base)
 {
@@ -35,22 +11,6 @@ static int resizable(int dev, size_t pages, uint64_t base)
 		if (write_page(fd, i, base + i))
 			return -1;
 	return fd;
-}
-
-static struct vmo_info info_of(int fd)
-{
-	struct vmo_info info;
-
-	if (vmo_stat(fd, &info))
-		memset(&info, 0xff, sizeof(info));
-	return info;
-}
-
-static off_t st_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
 }
 
 static bool bytes_are(const char *p, size_t from, size_t to, char c)
@@ -91,64 +51,6 @@ TEST_F(vmo, c3_s1_who_may_resize)
 	EXPECT_EQ(0, vmo_set_size(clone, MAX_SIZE - 2 * PS));
 	close(clone);
 	close(can);
-	close(fd);
-}
-
-TEST_F(vmo, s2_exact_content_size_and_a_clean_tail)
-{
-	int fd = resizable(self->dev, 4, 0), snap;
-	char *p = vmo_map(fd, 4, RW), *q;
-
-	ASSERT_NE(NULL, p);
-	memset(p, 'a', 4 * PS);
-	snap = vmo_snap(fd);
-	EXPECT_EQ(0, vmo_set_size(fd, PS + 100));
-	EXPECT_EQ(PS + 100, st_size(fd));
-	EXPECT_EQ(2 * PS, info_of(fd).size);
-	EXPECT_TRUE(bytes_are(p, 0, PS + 100, 'a'));
-	EXPECT_TRUE(bytes_are(p, PS + 100, 2 * PS, 0));
-	/* Bytes behind the content size are memory, and shared by mappings. */
-	p[PS + 200] = 'b';
-	q = vmo_map(fd, 2, RO);
-	EXPECT_EQ('b', q[PS + 200]);
-	EXPECT_EQ(0, vmo_set_size(fd, PS + 150));
-	EXPECT_EQ(0, q[PS + 200]);
-	EXPECT_EQ(0, ftruncate(fd, 3 * PS + 1));
-	EXPECT_EQ(4 * PS, info_of(fd).size);
-	EXPECT_TRUE(bytes_are(p, PS + 100, 4 * PS, 0));
-	munmap(p, 4 * PS);
-	p = vmo_map(snap, 4, RO);
-	EXPECT_TRUE(bytes_are(p, 0, 4 * PS, 'a'));	/* the tail was the parent's own */
-	munmap(p, 4 * PS);
-	munmap(q, 2 * PS);
-	close(snap);
-	close(fd);
-}
-
-TEST_F(vmo, z1_z2_what_is_cut_is_gone)
-{
-	int fd = resizable(self->dev, 100, 1000), snap = vmo_snap(fd);
-	char *p = vmo_map(fd, 100, RW), *q = vmo_map_at(fd, 0, 100, RW, MAP_PRIVATE);
-
-	ASSERT_NE(NULL, q);
-	q[60 * PS] = 1;		/* a private copy goes as well */
-	q[20 * PS] = 1;
-	EXPECT_EQ(-1, wrong_page(p, 0, 100, 1000));
-	EXPECT_EQ(0, vmo_set_size(fd, 50 * PS));
-	EXPECT_EQ(50 * PS, info_of(fd).committed_bytes);
-	EXPECT_EQ(SIGBUS, touch(p + 50 * PS, false));
-	EXPECT_EQ(SIGBUS, touch(p + 99 * PS, true));
-	EXPECT_EQ(SIGBUS, touch(q + 60 * PS, false));
-	EXPECT_EQ(1, q[20 * PS]);
-	EXPECT_EQ(0, vmo_set_size(fd, 100 * PS));
-	EXPECT_EQ(-1, wrong_page(p, 0, 50, 1000));
-	EXPECT_EQ(-1, wrong_page(p, 50, 50, 0));
-	EXPECT_EQ(0, q[60 * PS]);
-	EXPECT_EQ(50 * PS, info_of(fd).committed_bytes);
-	EXPECT_EQ(-1, wrong_page_fd(snap, 0, 100, 1000));
-	munmap(p, 100 * PS);
-	munmap(q, 100 * PS);
-	close(snap);
 	close(fd);
 }
 
@@ -255,27 +157,6 @@ TEST_F(vmo, o3_o5_zero_of_clones_and_slices)
 	close(fd);
 }
 
-/* M5: what is nearly endless and empty costs nothing, and nothing takes long. */
-TEST_F(vmo, m5_endless_objects)
-{
-	int fd = vmo_new_flags(self->dev, MAX_SIZE, VMO_CREATE_RESIZABLE), clone;
-	double start = seconds();
-
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(0, vmo_op(fd, VMO_OP_ZERO, 0, MAX_SIZE));
-	EXPECT_EQ(0, vmo_op(fd, VMO_OP_DECOMMIT, 0, MAX_SIZE));
-	EXPECT_EQ(0, write_page(fd, MAX_SIZE / PS - 1, 3));
-	EXPECT_EQ(0, write_page(fd, 0, 4));
-	clone = vmo_snap(fd);
-	EXPECT_EQ(0, vmo_op(fd, VMO_OP_ZERO, 1, MAX_SIZE - 1));
-	EXPECT_EQ(PS, info_of(fd).committed_bytes);
-	EXPECT_EQ(-1, wrong_page_fd(clone, MAX_SIZE / PS - 1, 1, 3 - (MAX_SIZE / PS - 1)));
-	EXPECT_EQ(0, vmo_set_size(fd, 7));
-	EXPECT_GT(2, seconds() - start);
-	close(clone);
-	close(fd);
-}
-
 /* K4: the mappings of the source lose write, not the page; the next write forks. */
 TEST_F(vmo, k4_k10_writes_after_a_snapshot_fork)
 {
@@ -308,11 +189,13 @@ TEST_F(vmo, k4_k10_writes_after_a_snapshot_fork)
 TEST_F(vmo, k14_k15_reading_and_committing_clones)
 {
 	int fd = resizable(self->dev, 32, 0), clone;
+	long nodes;
 	char *p;
 
 	for (int i = 0; i < 16; i++)
 		ASSERT_EQ(0, write_page(fd, i, 20 + i));
 	clone = vmo_snap(fd);
+	nodes = vmo_counter("nodes");
 	p = vmo_map(clone, 32, RW);
 	/* Reading makes nothing, by any way. */
 	EXPECT_EQ(-1, wrong_page(p, 0, 16, 20));
@@ -320,6 +203,7 @@ TEST_F(vmo, k14_k15_reading_and_committing_clones)
 	EXPECT_EQ(-1, wrong_page_fd(clone, 16, 16, 0));
 	EXPECT_EQ(0, madvise(p, 32 * PS, MADV_POPULATE_READ));
 	EXPECT_EQ(self->pages + 16, vmo_counter("pages"));
+	EXPECT_EQ(nodes, vmo_counter("nodes"));
 	/* One page for the side that writes over nothing. */
 	EXPECT_EQ(0, write_page(clone, 20, 1));
 	EXPECT_EQ(16 * PS, info_of(fd).committed_bytes);
@@ -390,61 +274,6 @@ TEST_F(vmo, size_changes_of_an_object_with_any_mode)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	close(fd);
-}
-
-/* A writer by mapping, a reader, and one who resizes: the right bytes or SIGBUS. */
-struct churn {
-	int fd;
-	uint64_t stop;
-	uint64_t wrong;
-	uint64_t rounds;
-};
-
-static void *churn_thread(void *arg)
-{
-	struct churn *churn = arg;
-
-	pin_to_cpu(1);
-	while (!load(&churn->stop)) {
-		if (vmo_set_size(churn->fd, 10 * PS + 5) || vmo_set_size(churn->fd, 60 * PS))
-			store(&churn->wrong, 1);
-		churn->rounds++;
-	}
-	return NULL;
-}
-
-TEST_F(vmo, z1_mp1_resize_under_mappings)
-{
-	struct churn churn = { .fd = resizable(self->dev, 60, 0) };
-	char *p = vmo_map(churn.fd, 60, RW);
-	double end = seconds() + 2;
-	int bus = 0, i, snap;
-	pthread_t thread;
-
-	ASSERT_NE(NULL, p);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, churn_thread, &churn));
-	pin_to_cpu(0);
-	for (i = 0; more_rounds(i, 100, 100000, end); i++) {
-		char *at = p + (11 + i % 49) * PS;
-		int sig = touch(at, i % 2);
-
-		EXPECT_TRUE(!sig || sig == SIGBUS);
-		bus += sig == SIGBUS;
-		p[(i % 10) * PS] = i;
-		EXPECT_EQ((char)i, p[(i % 10) * PS]);
-		if (i % 64)
-			continue;
-		snap = vmo_snap(churn.fd);
-		EXPECT_LE(0, snap);
-		close(snap);
-	}
-	store(&churn.stop, 1);
-	pthread_join(thread, NULL);
-	printf("# %d accesses, %d past the end, %llu resizes\n", i, bus,
-	       (unsigned long long)churn.rounds);
-	EXPECT_EQ(0, churn.wrong);
-	munmap(p, 60 * PS);
-	close(churn.fd);
 }
 
 TEST_HARNESS_MAIN

@@ -1,24 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Snapshots: contents, windows, families, and what VMO_INFO says of them. */
-#include "kselftest_harness.h"
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 
 #include <sys/resource.h>
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 TEST_F(vmo, k5_k9_snapshot_keeps_both_sides_apart)
 {

@@ -1,23 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VMO_READ and VMO_WRITE: the strict form, and the file form's odd flags. */
+#define VMO_FIXTURE
 #include "vmo_test_util.h"
 #include <sys/uio.h>
-#include "kselftest_harness.h"
-
-FIXTURE(vmo) {
-	int dev;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-}
 
 static int rw_vec(int fd, unsigned long cmd, uint64_t offset, struct iovec *iov, int count,
 		  uint32_t flags, uint64_t *actual)
@@ -38,13 +23,6 @@ static int rw_one(int fd, unsigned long cmd, uint64_t offset, void *buf, size_t 
 	struct iovec iov = { buf, len };
 
 	return rw_vec(fd, cmd, offset, &iov, 1, flags, actual);
-}
-
-static off_t st_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
 }
 
 TEST_F(vmo, d1_bounds_and_trim)

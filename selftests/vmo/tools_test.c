@@ -83,13 +83,6 @@ static uint64_t size_of(int fd)
 	return vmo_stat(fd, &info) ? -1 : info.size;
 }
 
-static off_t st_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
-}
-
 /* Bytes [from, to) are @value. */
 static bool all_bytes(int fd, uint64_t from, uint64_t to, char value)
 {

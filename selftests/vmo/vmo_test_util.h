@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the tests of /dev/vmo share. Every test is a TEST_F of a fixture named
- * vmo with a member dev; its name starts with the rule that it is about.
+ * vmo with a member dev; its name starts with the rule that it is about. Who
+ * defines VMO_FIXTURE before gets the fixture at the end of this file.
  */
 #ifndef VMO_TEST_UTIL_H
 #define VMO_TEST_UTIL_H
@@ -81,6 +82,14 @@ static inline int vmo_new_flags(int dev, uint64_t size, uint32_t flags)
 	return ioctl(dev, VMO_CREATE, &arg) ? -1 : arg.fd;
 }
 
+static inline int vmo_new_named(int dev, uint64_t size, const char *name)
+{
+	struct vmo_create arg = { .size = size, .fd = -1 };
+
+	snprintf(arg.name, sizeof(arg.name), "%s", name);
+	return ioctl(dev, VMO_CREATE, &arg) ? -1 : arg.fd;
+}
+
 static inline int vmo_clone_flags(int fd, uint64_t size, uint32_t flags)
 {
 	struct vmo_clone arg = { .size = size, .flags = VMO_CLONE_SNAPSHOT | flags, .fd = -1 };
@@ -150,6 +159,28 @@ static inline char *vmo_map(int fd, size_t pages, int prot)
 }
 
 #endif
+
+/* All bits are set if it cannot be asked. */
+static inline struct vmo_info info_of(int fd)
+{
+	struct vmo_info info;
+
+	if (ioctl(fd, VMO_INFO, &info))
+		memset(&info, 0xff, sizeof(info));
+	return info;
+}
+
+static inline uint64_t committed_pages(int fd)
+{
+	return info_of(fd).committed_bytes / PS;
+}
+
+static inline uint64_t st_size(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1ULL : (uint64_t)st.st_size;
+}
 
 /* What debugfs says is held by all objects together; -1 if it is not there. */
 static inline long vmo_counter(const char *name)
@@ -249,6 +280,19 @@ static inline int write_page(int fd, size_t index, uint64_t seed)
 	done = pwrite(fd, buf, PS, index * PS);
 	free(buf);
 	return done == (ssize_t)PS ? 0 : -1;
+}
+
+/* A new object, whose page i has the seed base + i. */
+static inline int vmo_filled(int dev, size_t pages, uint32_t flags, uint64_t base)
+{
+	struct vmo_create arg = { .size = pages * PS, .flags = flags };
+
+	if (ioctl(dev, VMO_CREATE, &arg))
+		return -1;
+	for (size_t i = 0; i < pages; i++)
+		if (write_page(arg.fd, i, base + i))
+			return -1;
+	return arg.fd;
 }
 
 static inline uint64_t checksum(const void *data, size_t size)
@@ -405,5 +449,44 @@ static inline int vmo_reopen(int fd, int flags)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return open(path, flags | O_CLOEXEC);
 }
+
+/* ---- the fixture ---- */
+
+#ifdef VMO_FIXTURE
+#include "kselftest_harness.h"
+
+/* /dev/vmo is open; the rest is what was held before, -1 if debugfs is not there. */
+FIXTURE(vmo) {
+	int dev;
+	int fds;
+	long objects;
+	long contents;
+	long pages;
+	long nodes;
+	long pins;
+};
+
+FIXTURE_SETUP(vmo)
+{
+	self->objects = vmo_counter("objects");
+	self->contents = vmo_counter("contents");
+	self->pages = vmo_counter("pages");
+	self->nodes = vmo_counter("nodes");
+	self->pins = vmo_counter("pins");
+	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->dev);
+	self->fds = count_fds();
+}
+
+/* The process of the test has ended: what it had open or mapped has to be gone. */
+FIXTURE_TEARDOWN_PARENT(vmo)
+{
+	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
+	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
+	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
+	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
+	EXPECT_EQ(self->pins, vmo_counter_becomes("pins", self->pins));
+}
+#endif
 
 #endif

@@ -727,6 +727,7 @@ static void t_transfer(void)
 	pgoff_t far = 1UL << 40, i;
 	struct content *a = content_new(0, 8 * L), *b = content_new(far, far + 8 * L);
 	struct page *page[3 * L];
+	struct vmo_path path;
 	long copies = shim.copies;
 
 	for (i = 0; i < 3 * L; i++)
@@ -742,6 +743,9 @@ static void t_transfer(void)
 			CHECK(!page_at(a, i) && page_at(b, far + L + i) == page[i]);
 	}
 	CHECK(get(b, far + L + 1) == 77 && get(b, far + 5 * L) == 78);
+	vmo_tree_find(&b->cow.tree, far + 2 * L, &path);
+	CHECK(path.exclusive && !path.leaf->writable && path.leaf->epoch == b->cow.epoch);
+	CHECK(path.leaf->mine == GENMASK_ULL(L - 1, 0));
 	/* At other places of their leaves, over what is there, holes too. */
 	CHECK(!transfer(b, far + 5 * L - 1, a, 4, 3));
 	CHECK(page_at(b, far + 5 * L - 1) == page[4] && !page_at(b, far + 5 * L));

@@ -40,6 +40,9 @@ typedef FIXTURE_DATA(vmo) fixture;
 
 static struct iovec the_iov;
 static uint64_t the_word;
+static struct vmo_page_run the_run;
+static struct vmo_lookup_entry the_entry;
+static int the_source;	/* of transfers */
 
 static uint64_t content_sum(int fd)
 {
@@ -84,6 +87,7 @@ FIXTURE_SETUP(vmo)
 	ASSERT_LE(0, self->fixed);
 	self->resizable = new_object(self->dev, VMO_CREATE_RESIZABLE);
 	ASSERT_LE(0, self->resizable);
+	the_source = self->fixed;
 	look(self, &self->before);
 	ASSERT_EQ(SIZE, self->before.info[0].size);
 	ASSERT_EQ(3 * PS, self->before.info[0].committed_bytes);
@@ -169,6 +173,7 @@ struct command {
 		__VA_ARGS__							\
 	}
 #define AT(_struct, _field)	(1 + offsetof(struct _struct, _field))
+#define CLONE_KINDS	(VMO_CLONE_SNAPSHOT | VMO_CLONE_AT_LEAST_ON_WRITE | VMO_CLONE_MODIFIED)
 
 static const struct command commands[] = {
 	ROW(VMO_PROBE, vmo_probe, max_size, .on = ON_DEV),
@@ -177,7 +182,7 @@ static const struct command commands[] = {
 	    .known = VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM),
 	ROW(VMO_CLONE, vmo_clone, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_clone, fd), .flags = AT(vmo_clone, flags),
-	    .known = VMO_CLONE_SNAPSHOT | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |
+	    .known = CLONE_KINDS | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |
 		     VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM),
 	ROW(VMO_SLICE, vmo_slice, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_slice, fd), .flags = AT(vmo_slice, flags),
@@ -200,6 +205,16 @@ static const struct command commands[] = {
 	    .flags = AT(vmo_rw, flags), .known = VMO_RW_TRIM),
 	ROW(VMO_WRITE, vmo_rw, actual, .on = ON_FIXED, .need = WRITE_MODE,
 	    .flags = AT(vmo_rw, flags), .known = VMO_RW_TRIM),
+	ROW(VMO_RESTRICT, vmo_restrict, reserved, .on = ON_FIXED,
+	    .fd = AT(vmo_restrict, fd), .flags = AT(vmo_restrict, flags),
+	    .reserved = AT(vmo_restrict, reserved)),
+	ROW(VMO_TRANSFER, vmo_transfer, flags, .on = ON_FIXED, .need = WRITE_MODE,
+	    .flags = AT(vmo_transfer, flags), .silent = true),
+	ROW(VMO_PAGES, vmo_pages, flags, .on = ON_FIXED, .need = READ_MODE,
+	    .flags = AT(vmo_pages, flags)),
+	ROW(VMO_LOOKUP, vmo_lookup, flags, .on = ON_FIXED, .need = READ_MODE,
+	    .flags = AT(vmo_lookup, flags),
+	    .known = VMO_LOOKUP_SHARED | VMO_LOOKUP_CONTIGUOUS),
 };
 
 static const struct command *const the_end = commands + ARRAY_SIZE(commands);
@@ -238,6 +253,17 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 		the_iov = (struct iovec) { &the_word, sizeof(the_word) };
 		((struct vmo_rw *)buf)->iov = (uintptr_t)&the_iov;
 		((struct vmo_rw *)buf)->iov_count = 1;
+	} else if (is(cmd, VMO_TRANSFER)) {
+		((struct vmo_transfer *)buf)->length = PS;	/* to itself */
+		((struct vmo_transfer *)buf)->src_fd = the_source;
+	} else if (is(cmd, VMO_PAGES)) {
+		((struct vmo_pages *)buf)->length = PS;
+		((struct vmo_pages *)buf)->runs = (uintptr_t)&the_run;
+		((struct vmo_pages *)buf)->count = 1;
+	} else if (is(cmd, VMO_LOOKUP)) {
+		((struct vmo_lookup *)buf)->length = PS;
+		((struct vmo_lookup *)buf)->entries = (uintptr_t)&the_entry;
+		((struct vmo_lookup *)buf)->count = 1;
 	}
 	if (cmd->fd)
 		*(int32_t *)field(buf, cmd->fd) = -77;
@@ -465,6 +491,8 @@ TEST_F(vmo, bad_not_the_known_flags)
 			good_argument(cmd, buf, sizeof(buf));
 			if (is(cmd, VMO_NAME))
 				memcpy(field(buf, AT(vmo_name, name)), NAME, sizeof(NAME));
+			if (is(cmd, VMO_CLONE) && CLONE_KINDS >> bit & 1)
+				*flags_of(cmd, buf) = 0;	/* there is one kind only */
 			*flags_of(cmd, buf) |= 1U << bit;
 			works(_metadata, target(self, cmd), cmd, cmd->size, buf);
 		}
@@ -481,6 +509,12 @@ TEST_F(vmo, bad_combinations)
 	REFUSED(EINVAL, ioctl(self->fixed, VMO_CLONE, &clone), "clone of no kind");
 	clone.flags = VMO_CLONE_NO_WRITE;
 	REFUSED(EINVAL, ioctl(self->fixed, VMO_CLONE, &clone), "clone of no kind, NO_WRITE");
+	for (uint32_t kinds = 0; kinds <= CLONE_KINDS; kinds++) {
+		clone.flags = kinds;
+		if (__builtin_popcount(kinds) != 1)
+			REFUSED(EINVAL, ioctl(self->fixed, VMO_CLONE, &clone), "clone of kinds %u",
+				kinds);
+	}
 	clone.flags = VMO_CLONE_SNAPSHOT | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE;
 	REFUSED(EINVAL, ioctl(self->fixed, VMO_CLONE, &clone), "clone, NO_WRITE and RESIZABLE");
 	reference.flags = VMO_REFERENCE_NO_WRITE | VMO_REFERENCE_RESIZABLE;

@@ -159,7 +159,7 @@ struct command {
 	{ #_cmd, _IOC_NR(_cmd), offsetof(struct _struct, _last) + \
 	  sizeof(((struct _struct *)0)->_last), sizeof(struct _struct), _on_dev, _makes_fd }
 
-/* But VMO_RESIZE, which this object refuses: bad_test has all of them. */
+/* But VMO_RESIZE, which this object refuses, and VMO_TRANSFER: bad_test has all of them. */
 static const struct command commands[] = {
 	COMMAND(VMO_PROBE, vmo_probe, max_size, true, false),
 	COMMAND(VMO_CREATE, vmo_create, fd, true, true),
@@ -172,7 +172,13 @@ static const struct command commands[] = {
 	COMMAND(VMO_NAME, vmo_name, name, false, false),
 	COMMAND(VMO_READ, vmo_rw, actual, false, false),
 	COMMAND(VMO_WRITE, vmo_rw, actual, false, false),
+	COMMAND(VMO_RESTRICT, vmo_restrict, reserved, false, true),
+	COMMAND(VMO_PAGES, vmo_pages, flags, false, false),
+	COMMAND(VMO_LOOKUP, vmo_lookup, flags, false, false),
 };
+
+static struct vmo_page_run the_run;
+static struct vmo_lookup_entry the_entry;
 
 static void good_argument(const struct command *cmd, void *buf, size_t size)
 {
@@ -193,12 +199,23 @@ static void good_argument(const struct command *cmd, void *buf, size_t size)
 		((struct vmo_op_range *)buf)->op = VMO_OP_COMMIT;
 		((struct vmo_op_range *)buf)->length = PS;
 	}
+	if (cmd->nr == _IOC_NR(VMO_PAGES)) {
+		((struct vmo_pages *)buf)->runs = (uintptr_t)&the_run;
+		((struct vmo_pages *)buf)->count = 1;
+	}
+	if (cmd->nr == _IOC_NR(VMO_LOOKUP)) {
+		((struct vmo_lookup *)buf)->length = PS;
+		((struct vmo_lookup *)buf)->entries = (uintptr_t)&the_entry;
+		((struct vmo_lookup *)buf)->count = 1;
+	}
 }
 
 static int made_fd(const struct command *cmd, const void *buf)
 {
 	if (cmd->nr == _IOC_NR(VMO_CREATE))
 		return ((const struct vmo_create *)buf)->fd;
+	if (cmd->nr == _IOC_NR(VMO_RESTRICT))
+		return ((const struct vmo_restrict *)buf)->fd;
 	return ((const struct vmo_clone *)buf)->fd;
 }
 
@@ -323,6 +340,8 @@ TEST_F(vmo, abi_unknown_commands)
 	ASSERT_LE(0, fd);
 	for (unsigned int nr = 0; nr < 256; nr++) {
 		bool dev_has = false, fd_has = nr == _IOC_NR(VMO_RESIZE);
+
+		fd_has |= nr == _IOC_NR(VMO_TRANSFER);
 
 		for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 			dev_has |= commands[i].nr == nr && commands[i].on_dev;

@@ -1025,6 +1025,23 @@ int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first
 	return 0;
 }
 
+/* Leaves that differ, per hold of the content locks. */
+#define DIFF_LEAVES	64
+
+int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
+		 pgoff_t last, vmo_diff_fn fn, void *arg)
+{
+	int ret = lock_both_shared(a, b);
+
+	if (ret)
+		return ret;
+	vmo_tree_diff(&a->tree, &b->tree, key, last, DIFF_LEAVES, fn, arg);
+	vmo_cow_unlock_shared(a);
+	if (a != b)
+		vmo_cow_unlock_shared(b);
+	return 0;
+}
+
 int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 			const unsigned long *bitmap, u64 *pages)
 {

@@ -665,7 +665,7 @@ struct diffed {
 	bool seen[KEYS];
 };
 
-static int saw(pgoff_t first, pgoff_t last, void *arg)
+static bool saw(pgoff_t first, pgoff_t last, void *arg)
 {
 	struct diffed *d = arg;
 	int i;
@@ -673,17 +673,24 @@ static int saw(pgoff_t first, pgoff_t last, void *arg)
 	for (i = 0; i < KEYS; i++)
 		if (key_of(i) >= first && key_of(i) <= last)
 			d->seen[i] = true;
-	return 0;
+	return true;
+}
+
+static u64 data_of(struct member *m, int i)
+{
+	return m->v[i] ? m->v[i]->data : 0;
 }
 
 static void diff(struct member *a, struct member *b)
 {
 	struct diffed d = { .a = a, .b = b };
+	pgoff_t key = 0;
 	int i;
 
-	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, saw, &d));
+	while (key <= VMO_KEY_MAX)
+		CHECK(!vmo_cow_diff(&a->cow, &b->cow, &key, VMO_KEY_MAX, saw, &d));
 	for (i = 0; i < KEYS; i++)
-		CHECK(d.seen[i] == (a->v[i] != b->v[i]));
+		CHECK(d.seen[i] == (data_of(a, i) != data_of(b, i)));
 }
 
 static void seek(struct member *m, int i)

@@ -126,9 +126,10 @@ class Basics(Case):
     def test_version(self):
         self.assertRegex(self.good(ctl("version")),
                          r"\Avmoctl  \d+\.\d+\.\d+, for ABI \d+\nlibvmo  \d+\.\d+\.\d+\n"
-                         r"module  ABI \d+\n\Z")
+                         r"module  \d+\.\d+\.\d+, ABI \d+\n\Z")
         version = documents(self.good(ctl("--json", "version")))[0]["version"]
-        self.assertEqual({"vmoctl", "vmoctl_abi", "libvmo", "module_abi"}, set(version))
+        self.assertEqual({"vmoctl", "vmoctl_abi", "libvmo", "module", "module_abi"}, set(version))
+        self.assertEqual([version["vmoctl"]] * 2, [version["libvmo"], version["module"]])
         self.assertEqual(version["vmoctl_abi"], version["module_abi"])
         self.assertIn(version["vmoctl"], self.good(ctl("--version")))
 

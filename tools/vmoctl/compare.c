@@ -43,15 +43,9 @@ static enum status sum_content(struct call *call, struct content *content, char 
 /* Of argument 0. */
 static enum status sum_object(struct call *call, char text[SUM_TEXT], uint64_t *size)
 {
-	struct vmo *vmo = object_arg(call, 0);
 	struct content content;
-	enum status status;
+	enum status status = content_open_first(call, &content);
 
-	if (vmo)
-		vmo = instant(call, vmo);
-	if (!vmo)
-		return call->ctl->error.status;
-	status = content_open(call, vmo, &content);
 	if (status)
 		return status;
 	*size = content.size;

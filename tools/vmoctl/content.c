@@ -80,7 +80,8 @@ ssize_t content_piece(struct content *content, uint64_t at, bool *hole)
 	return -1;
 }
 
-struct vmo *instant(struct call *call, struct vmo *vmo)
+/* The object, or with --snapshot a snapshot that lives as long as the command. */
+static struct vmo *instant(struct call *call, struct vmo *vmo)
 {
 	struct vmo_info info;
 	struct vmo *snapshot;
@@ -99,4 +100,13 @@ struct vmo *instant(struct call *call, struct vmo *vmo)
 	}
 	call->ctl->temps[call->ctl->nr_temps++] = snapshot;
 	return snapshot;
+}
+
+enum status content_open_first(struct call *call, struct content *content)
+{
+	struct vmo *vmo = object_arg(call, 0);
+
+	if (vmo)
+		vmo = instant(call, vmo);
+	return vmo ? content_open(call, vmo, content) : call->ctl->error.status;
 }

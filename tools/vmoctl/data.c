@@ -267,17 +267,12 @@ static enum status dumped(struct dump *dump, uint64_t size)
 enum status cmd_dump(struct call *call)
 {
 	struct dump dump = { .call = call };
-	struct vmo *vmo = object_arg(call, 0);
 	struct content content;
 	enum status status;
 
 	if (!strcmp(call->argv[1], "-") && call->ctl->format != TEXT)
 		return usage_error(call, "the content and JSON cannot both go to standard output");
-	if (vmo)
-		vmo = instant(call, vmo);
-	if (!vmo)
-		return call->ctl->error.status;
-	status = content_open(call, vmo, &content);
+	status = content_open_first(call, &content);
 	if (status)
 		return status;
 	status = dump_open(&dump, content.size);

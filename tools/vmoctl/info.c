@@ -204,18 +204,32 @@ enum status cmd_probe(struct call *call)
 	return OK;
 }
 
+/* Empty if the kernel does not say. */
+static void module_version(char *text, size_t size)
+{
+	FILE *f = fopen("/sys/module/vmo/version", "re");
+
+	if (!f || !fgets(text, size, f))
+		*text = 0;
+	text[strcspn(text, "\n")] = 0;
+	if (f)
+		fclose(f);
+}
+
 /* Of the module only if there is one: that is no error. */
 enum status cmd_version(struct call *call)
 {
 	struct vmo_probe probe;
 	bool loaded = !ask_module(call, &probe);
 	struct json_object *json;
+	char module[64];
 
+	module_version(module, sizeof(module));
 	if (call->ctl->format == TEXT) {
 		printf("vmoctl  " VMOCTL_VERSION ", for ABI %d\n", VMO_ABI_VERSION);
 		printf("libvmo  %s\n", vmo_library_version());
 		if (loaded)
-			printf("module  ABI %u\n", probe.abi);
+			printf("module  %s, ABI %u\n", *module ? module : "?", probe.abi);
 		else
 			printf("module  cannot be asked: %s\n", strerror(call->ctl->error.err));
 		error_clear(call->ctl);
@@ -226,6 +240,8 @@ enum status cmd_version(struct call *call)
 	json_object_object_add(json, "vmoctl", json_object_new_string(VMOCTL_VERSION));
 	json_object_object_add(json, "vmoctl_abi", json_object_new_int(VMO_ABI_VERSION));
 	json_object_object_add(json, "libvmo", json_object_new_string(vmo_library_version()));
+	json_object_object_add(json, "module",
+			       *module ? json_object_new_string(module) : NULL);
 	json_object_object_add(json, "module_abi",
 			       loaded ? json_object_new_int64(probe.abi) : NULL);
 	answer(call, "version", json);

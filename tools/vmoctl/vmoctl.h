@@ -253,6 +253,9 @@ struct content {
 };
 
 enum status content_open(struct call *call, const struct vmo *vmo, struct content *content);
+
+/* Of argument 0, or with --snapshot of a snapshot that lives as long as the command. */
+enum status content_open_first(struct call *call, struct content *content);
 void content_close(struct content *content);
 
 /* First byte at or behind @at that is not in a hole; size if there is none. */
@@ -266,9 +269,6 @@ int content_read(struct content *content, uint64_t at, size_t count);
  * if they are of a hole, and then the buffer is zeroed. Returns the count or -1.
  */
 ssize_t content_piece(struct content *content, uint64_t at, bool *hole);
-
-/* The object, or with --snapshot a snapshot that lives as long as the command. */
-struct vmo *instant(struct call *call, struct vmo *vmo);
 
 /* ---- shell.c ------------------------------------------------------------------------ */
 

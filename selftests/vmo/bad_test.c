@@ -60,6 +60,7 @@ static void look(fixture *self, struct state *state)
 		struct stat st = { .st_size = -1 };
 
 		vmo_stat(self->object[i], &state->info[i]);
+		state->info[i].generation = 0;	/* a clone that was closed is a change */
 		fstat(self->object[i], &st);
 		state->st_size[i] = st.st_size;
 		state->sum[i] = content_sum(self->object[i]);
@@ -215,6 +216,9 @@ static const struct command commands[] = {
 	ROW(VMO_LOOKUP, vmo_lookup, flags, .on = ON_FIXED, .need = READ_MODE,
 	    .flags = AT(vmo_lookup, flags),
 	    .known = VMO_LOOKUP_SHARED | VMO_LOOKUP_CONTIGUOUS),
+	ROW(VMO_USAGE, vmo_usage, metadata_bytes, .on = ON_FIXED,
+	    .flags = AT(vmo_usage, flags), .reserved = AT(vmo_usage, reserved)),
+	ROW(VMO_STATS, vmo_stats, usage_misses, .on = ON_DEV),
 };
 
 static const struct command *const the_end = commands + ARRAY_SIZE(commands);

@@ -42,6 +42,7 @@ static struct iovec the_iov;
 static uint64_t the_word;
 static struct vmo_page_run the_run;
 static struct vmo_lookup_entry the_entry;
+static struct vmo_range the_range;
 static int the_source;	/* of transfers */
 
 static uint64_t content_sum(int fd)
@@ -219,6 +220,8 @@ static const struct command commands[] = {
 	ROW(VMO_USAGE, vmo_usage, metadata_bytes, .on = ON_FIXED,
 	    .flags = AT(vmo_usage, flags), .reserved = AT(vmo_usage, reserved)),
 	ROW(VMO_STATS, vmo_stats, usage_misses, .on = ON_DEV),
+	ROW(VMO_DIFF, vmo_diff, reserved, .on = ON_FIXED, .need = READ_MODE,
+	    .flags = AT(vmo_diff, flags), .reserved = AT(vmo_diff, reserved)),
 };
 
 static const struct command *const the_end = commands + ARRAY_SIZE(commands);
@@ -268,6 +271,11 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 		((struct vmo_lookup *)buf)->length = PS;
 		((struct vmo_lookup *)buf)->entries = (uintptr_t)&the_entry;
 		((struct vmo_lookup *)buf)->count = 1;
+	} else if (is(cmd, VMO_DIFF)) {
+		((struct vmo_diff *)buf)->length = PS;
+		((struct vmo_diff *)buf)->ranges = (uintptr_t)&the_range;
+		((struct vmo_diff *)buf)->count = 1;
+		((struct vmo_diff *)buf)->other_fd = the_source;
 	}
 	if (cmd->fd)
 		*(int32_t *)field(buf, cmd->fd) = -77;

@@ -362,7 +362,8 @@ TEST_F_TIMEOUT(vmo, k5_kinds_mixed_in_one_family, 120)
 		count = PAGES - s.first;
 		for (int k = 0; k < KINDS; k++) {
 			child[k] = clone_of(s.fd, 0, count * PS, kinds[k]);
-			child[KINDS + k] = clone_of(child[k], 0, count * PS, kinds[(k + 1) % KINDS]);
+			child[KINDS + k] = clone_of(child[k], 0, count * PS,
+						    kinds[(k + 1) % KINDS]);
 			ASSERT_LE(0, child[KINDS + k]);
 		}
 		for (int k = 0; k < KINDS; k++)
@@ -508,7 +509,7 @@ TEST_F(vmo, k4_k5_mappings_of_all_kinds)
 
 /* ---- pins -------------------------------------------------------------- */
 
-/* K6: Zircon's ALOW does not look at pins; here it is a snapshot, which does. */
+/* K6: where there is no pager, all kinds look at pins. */
 TEST_F_TIMEOUT(vmo, k5_k6_pins_and_all_kinds, 300)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sources) * KINDS; i++) {

@@ -912,6 +912,71 @@ class Names(Case):
         self.assertEqual("x" * 63, self.answers("create " + "x" * 63 + " 1")[0]["object"]["name"])
 
 
+class Readme(Case):
+    """What README.md shows is what is printed."""
+
+    README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../README.md")
+
+    def test_transcript(self):
+        with open(self.README, encoding="utf-8") as f:
+            want = re.search(r"(?ms)^```\n(vmo> .*?)^```$", f.read()).group(1)
+        script = "".join(re.findall(r"(?m)^vmo> (.*\n)", want))
+        self.assertLess(5, script.count("\n"))
+        got = self.good(ctl("run", "--echo", "-", stdin=script))
+        base = int(re.search(r"id (\d+)", got).group(1)) - 1
+        # Objects are counted from the module's first one on.
+        got = re.sub(r"(id|from) (\d+)", lambda m: f"{m[1]} {int(m[2]) - base}", got)
+        table = re.compile(r"(?m)^(\S.{8,13}) +\d+( +(?:object|snapshot) )")
+        self.assertEqual(table.sub(r"\1\2", want), table.sub(r"\1\2", got))
+
+    def test_module(self):
+        """modprobe finds what is installed; what is in use stays; without it, who asks is told."""
+        ko, release, tree = os.environ.get("VMO_KO"), os.uname().release, path("tree")
+        if not ko:
+            self.skipTest("VMO_KO does not name the module")
+
+        def tool(*args):
+            done = subprocess.run(args, capture_output=True, text=True,
+                                  env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"})
+            return done.returncode, done.stderr
+
+        def leave_loaded():
+            if not os.path.exists("/sys/module/vmo"):
+                self.assertEqual((0, ""), tool("insmod", ko))
+
+        def counters():
+            with open("/sys/kernel/debug/vmo/counters", encoding="ascii") as f:
+                found = dict(line.split()[:2] for line in f if line.split()[1:])
+            return [found[key] for key in ("pages", "nodes", "objects")]
+
+        # The guest looks at them at its end, when they are those of another module.
+        for _ in range(50):
+            if counters() == ["0"] * 3:
+                break
+            time.sleep(0.1)
+        self.assertEqual(["0"] * 3, counters())
+        self.addCleanup(leave_loaded)
+        with Shell() as shell:
+            shell.do("create a 4K")
+            self.assertEqual((1, "rmmod: ERROR: Module vmo is in use\n"), tool("rmmod", "vmo"))
+            self.assertIn(f" in {shell.fd_of('a')} vmoctl\n", self.good(ctl("list")))
+        self.assertEqual((0, ""), tool("rmmod", "vmo"))
+        done = ctl("probe")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("cannot open /dev/vmo: No such device (ENODEV)\nvmoctl: ", done.err)
+        self.assertIn("modprobe vmo", done.err)
+        self.assertIn("not found", tool("modprobe", "-d", tree, "vmo")[1])
+        to = f"{tree}/lib/modules/{release}/updates/module"
+        os.makedirs(to)
+        shutil.copy(ko, to)
+        self.assertEqual(0, tool("depmod", "-b", tree, release)[0])
+        self.assertEqual((0, ""), tool("modprobe", "-d", tree, "vmo"))
+        self.good(ctl("probe"))
+        status, err = tool("insmod", ko)
+        self.assertEqual(1, status)
+        self.assertIn("File exists", err)
+
+
 class Terminal(Case):
     def on_terminal(self, args, steps, stdin=None, timeout=60):
         """Runs vmoctl with a terminal for standard error (and the rest, unless given)."""

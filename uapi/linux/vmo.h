@@ -235,7 +235,7 @@ struct vmo_reference {
  * New memory reads zero, and so do the bytes behind the content size in the
  * last page. Whatever shrinking cuts is gone, for references too; clones keep
  * what they share. A pinned page in the cut is EBADFD, and then nothing
- * happens. (Z1, Z2)
+ * happens, but that the new last page may have become the object's own. (Z1, Z2)
  *
  * The descriptor has to be writable (EACCES). An object of fixed size: EPERM.
  * A reference that was not made resizable: EACCES.
@@ -263,7 +263,8 @@ struct vmo_resize {
  * and nothing happens. (T6)
  *
  * %VMO_OP_ZERO: let the range read zero. Whole pages are given up, but for
- * pinned ones, which stay and are zeroed. (O1 to O3)
+ * pinned ones, which stay and are zeroed. After an error part of it may be done. (O1
+ * to O3)
  *
  * The descriptor has to be writable (EACCES).
  */

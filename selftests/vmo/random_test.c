@@ -1458,9 +1458,11 @@ static void op_transfer(void)
 	NOTE("transfer to %ld at %#lx from %ld at %#lx, %ld bytes: %ld", nr_of(d), arg.offset,
 	     nr_of(s), arg.src_offset, arg.length, want);
 	if (expect(result(ioctl(to.fd, VMO_TRANSFER, &arg)), want) && !want) {
-		if (d->mem != s->mem || d->first + arg.offset / PS != s->first + arg.src_offset / PS)
-			transferred(d->mem, d->first + arg.offset / PS, s->mem,
-				    s->first + arg.src_offset / PS, arg.length / PS);
+		unsigned int at = d->first + arg.offset / PS;
+		unsigned int src_at = s->first + arg.src_offset / PS;
+
+		if (d->mem != s->mem || at != src_at)
+			transferred(d->mem, at, s->mem, src_at, arg.length / PS);
 		touched(d, arg.offset, arg.length);
 		touched(s, arg.src_offset, arg.length);
 	}

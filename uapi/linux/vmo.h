@@ -495,8 +495,8 @@ struct vmo_page_run {
  * differ, neither more nor less, as long as nobody writes meanwhile. Where the other
  * object has no memory, before its window or past its end, nothing is compared: sizes
  * are told by VMO_INFO. The time it takes grows with the pages that were written on one
- * of the two sides since they were parted, not with their sizes. If the range is long,
- * it is looked at at several instants.
+ * of the two sides since they were parted, not with their sizes. A long range is
+ * compared piece by piece, each at one instant.
  *
  * Both descriptors have to be readable (EACCES). One that is no object is EINVAL, one
  * that is not open EBADF.

@@ -736,7 +736,8 @@ static int cut_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
-	vmo_cow_changed(cow, true);
+	if (!ret)
+		vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -827,7 +828,8 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
-	vmo_cow_changed(cow, true);
+	if (!ret)
+		vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -1111,12 +1113,13 @@ static unsigned int page_state(struct vmo_path *path, unsigned int slot, struct 
 {
 	unsigned int state = VMO_STATE_PRESENT;
 
-	if (!path->exclusive || vmo_page_shares(page) > 1)
+	/* Who shared the path may have gone since it was walked, but then for good. */
+	if (path->leaf->writable & BIT_ULL(slot))
+		state |= VMO_STATE_WRITABLE;
+	else if (!path->exclusive || vmo_page_shares(page) > 1)
 		state |= VMO_STATE_SHARED;
 	if (vmo_page_pins(page))
 		state |= VMO_STATE_PINNED;
-	if (path->leaf->writable & BIT_ULL(slot))
-		state |= VMO_STATE_WRITABLE;
 	return state;
 }
 

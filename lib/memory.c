@@ -11,6 +11,13 @@ VMO_API int vmo_resize(const struct vmo *vmo, uint64_t size)
 	return ioctl(vmo->fd, VMO_RESIZE, &arg);
 }
 
+VMO_API int vmo_rewind(const struct vmo *vmo)
+{
+	struct vmo_rewind arg = { .flags = 0 };
+
+	return ioctl(vmo->fd, VMO_REWIND, &arg);
+}
+
 static int op_range(const struct vmo *vmo, unsigned int op, uint64_t offset, uint64_t length)
 {
 	struct vmo_op_range arg = { .op = op, .offset = offset, .length = length };

@@ -429,6 +429,10 @@ struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 		vmo_content_put(content);
 		return ERR_PTR(err);
 	}
+	if (spec->flags & VMO_OBJ_KEEP_BASE) {
+		vmo_cow_keep_base(&content->cow);
+		content->base_size = spec->size;
+	}
 	return file_for_content(content, spec, base);
 }
 

@@ -207,6 +207,14 @@ struct vmo *vmo_restrict(const struct vmo *vmo, unsigned int rights);
 int vmo_resize(const struct vmo *vmo, uint64_t size);
 
 /**
+ * vmo_rewind() - goes back to what a clone began with; see struct vmo_rewind
+ * @vmo: a child made with VMO_CLONE_KEEP_BASE (EOPNOTSUPP), without pins (EBADFD)
+ *
+ * Return: 0 or -1.
+ */
+int vmo_rewind(const struct vmo *vmo);
+
+/**
  * vmo_commit() - lets the object own every page of the range; see VMO_OP_COMMIT
  * @vmo: the object
  * @offset: of the range in bytes

@@ -111,6 +111,23 @@ TEST_F(lib, diff)
 	vmo_close(vmo);
 }
 
+TEST_F(lib, rewind)
+{
+	struct vmo *vmo = new_pages(self->dev, 2), *child;
+
+	ASSERT_TRUE(fill(vmo, 1, 5));
+	child = vmo_clone(vmo, 0, 2 * PS, VMO_CLONE_SNAPSHOT | VMO_CLONE_KEEP_BASE);
+	ASSERT_NE(NULL, child);
+	ASSERT_TRUE(fill(child, 0, 6));
+	ASSERT_TRUE(fill(child, 1, 6));
+	EXPECT_EQ(0, vmo_rewind(child));
+	EXPECT_TRUE(holds(child, 0, 0));
+	EXPECT_TRUE(holds(child, 1, 5));
+	EXPECT_ERRNO(EOPNOTSUPP, vmo_rewind(vmo));
+	vmo_close(child);
+	vmo_close(vmo);
+}
+
 TEST_F(lib, usage_and_stats)
 {
 	struct vmo_stats before, now;

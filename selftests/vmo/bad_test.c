@@ -185,7 +185,7 @@ static const struct command commands[] = {
 	ROW(VMO_CLONE, vmo_clone, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_clone, fd), .flags = AT(vmo_clone, flags),
 	    .known = CLONE_KINDS | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |
-		     VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM),
+		     VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM | VMO_CLONE_KEEP_BASE),
 	ROW(VMO_SLICE, vmo_slice, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_slice, fd), .flags = AT(vmo_slice, flags),
 	    .known = VMO_SLICE_NO_WRITE),

@@ -78,6 +78,7 @@ struct vmo_probe {
 #define VMO_FEATURE_PAGES	(1ULL << 9)	/* VMO_PAGES, VMO_LOOKUP */
 #define VMO_FEATURE_USAGE	(1ULL << 10)	/* VMO_USAGE, VMO_STATS */
 #define VMO_FEATURE_DIFF	(1ULL << 11)
+#define VMO_FEATURE_REWIND	(1ULL << 12)	/* VMO_CLONE_KEEP_BASE, VMO_REWIND */
 
 /* Bytes of a name, with the zero at the end. */
 #define VMO_NAME_SIZE		64
@@ -149,6 +150,10 @@ struct vmo_create {
  * %VMO_CLONE_LONGTERM: as VMO_CREATE_LONGTERM. Not together with
  * VMO_CLONE_NO_WRITE (EINVAL).
  *
+ * %VMO_CLONE_KEEP_BASE: the child can go back to what it is now, by VMO_REWIND. What
+ * only that keeps is charged to the child. Not together with VMO_CLONE_NO_WRITE
+ * (EINVAL).
+ *
  * The descriptor has to be readable (EACCES); a child that can be written is
  * so even if the parent's descriptor is not. Else it has the rights of the
  * descriptor, less VMO_RIGHT_RESIZE if not asked for, and VMO_RIGHT_NAME. (R2)
@@ -167,6 +172,7 @@ struct vmo_clone {
 #define VMO_CLONE_RESIZABLE		(1U << 9)
 #define VMO_CLONE_COPY_PINNED		(1U << 10)
 #define VMO_CLONE_LONGTERM		(1U << 11)
+#define VMO_CLONE_KEEP_BASE		(1U << 12)
 
 /**
  * struct vmo_slice - a window onto an object (VMO_SLICE, on an object)
@@ -242,6 +248,26 @@ struct vmo_reference {
  */
 struct vmo_resize {
 	__aligned_u64 size;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct vmo_rewind - go back to where a clone began (VMO_REWIND, on an object)
+ * @flags: must be 0
+ * @reserved: must be 0
+ *
+ * A child that was cloned with VMO_CLONE_KEEP_BASE, and its references, have at one
+ * instant what it was cloned with, whatever its parent did since: bytes, holes, size and
+ * content size. Mappings stay, and show it. What was made of the child keeps what it has.
+ * The time it takes grows with the pages that were written since. A write that goes on at
+ * the same time is undone, or comes after it as a whole page would. A page that a device
+ * or a pipe holds leaves the object, as when a file is truncated.
+ *
+ * EOPNOTSUPP for other objects, and through slices. A pinned page anywhere in the child is
+ * EBADFD. The descriptor has to be writable (EACCES).
+ */
+struct vmo_rewind {
 	__u32 flags;
 	__u32 reserved;
 };
@@ -628,8 +654,9 @@ struct vmo_stats {
  * @size: bytes, whole pages
  * @content_size: bytes; st_size of the file
  * @committed_bytes: pages that the object reads as its own or shared
- * @private_bytes: what would be freed if the object died now
- * @shared_bytes: pages shared with other members of the family
+ * @private_bytes: what would be freed if the object died now; of a clone with a base that
+ *	is more than what it reads
+ * @shared_bytes: of the committed ones, pages shared with other members of the family
  * @scaled_bytes: every page divided at each point where it is shared; the
  *	sum over a family is what the family holds (less rounding)
  * @metadata_bytes: the page tree that the object reaches
@@ -681,6 +708,7 @@ struct vmo_info {
 #define VMO_INFO_NO_WRITE	(1ULL << 6)	/* nobody can write through this object */
 #define VMO_INFO_EXEC		(1ULL << 7)	/* may be mapped with PROT_EXEC */
 #define VMO_INFO_LONGTERM	(1ULL << 8)	/* the memory may be pinned for long */
+#define VMO_INFO_KEEP_BASE	(1ULL << 9)	/* VMO_REWIND works */
 
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)
@@ -704,5 +732,6 @@ struct vmo_info {
 #define VMO_LOOKUP	_IOWR(VMO_IOC, 0x1d, struct vmo_lookup)
 #define VMO_USAGE	_IOWR(VMO_IOC, 0x1e, struct vmo_usage)
 #define VMO_DIFF	_IOWR(VMO_IOC, 0x1f, struct vmo_diff)
+#define VMO_REWIND	_IOWR(VMO_IOC, 0x20, struct vmo_rewind)
 
 #endif

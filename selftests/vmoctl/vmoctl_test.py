@@ -569,6 +569,7 @@ class Data(Case):
         self.answers("create a 1\nexpect ENOENT diff a x")
         self.bad(text.replace("diff", "expect ENOENT diff").replace("echo never\n", ""), None,
                  "otherwise than with ENOENT")
+        self.bad("create a 1\nexpect EPERM diff a x", "ENOENT", "otherwise than with EPERM")
         # What came before a diff, and comes behind it, has its own code.
         self.bad("create a 1\ndiff a a\ninfo x", "ENOENT")
 
@@ -721,12 +722,16 @@ class Foreign(Case):
     def test_closed_standard_files(self):
         """Messages must not end in an object whose descriptor got the number of a file."""
         before = self.shell.do("sum theirs")
-        for status, what in ((1, "read 0 1T >&- 2>&-"), (1, "info <&- >&- 2>&-"),
-                             (1, "info >&-"), (1, "read 0 1T 2>&-"), (0, "info <&- 2>&-")):
+        for status, what in ((1, "read 0 64K <&- >&-"), (1, "info >&-"), (1, "read 0 1T 2>&-"),
+                             (0, "info <&- 2>&-")):
             done = subprocess.run(["sh", "-c", f'"$0" {self.object} {what}', VMOCTL],
                                   stdin=subprocess.DEVNULL, capture_output=True)
             self.assertEqual(status, done.returncode, what)
             self.assertEqual(before, self.shell.do("sum theirs"), what)
+        # The device would be standard output, and a standard error.
+        script = f"create a 4K\nbogus\ndump a {path('out')}\n"
+        done = subprocess.run(["sh", "-c", '"$0" shell >&- 2>&-', VMOCTL], input=script.encode())
+        self.assertEqual((0, bytes(4096)), (done.returncode, fetch("out")))
 
     def test_position_stays(self):
         """The descriptor that is taken shares its position with its owner's."""

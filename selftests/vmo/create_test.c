@@ -175,6 +175,8 @@ static const struct command commands[] = {
 	COMMAND(VMO_RESTRICT, vmo_restrict, reserved, false, true),
 	COMMAND(VMO_PAGES, vmo_pages, flags, false, false),
 	COMMAND(VMO_LOOKUP, vmo_lookup, flags, false, false),
+	COMMAND(VMO_USAGE, vmo_usage, metadata_bytes, false, false),
+	COMMAND(VMO_STATS, vmo_stats, usage_misses, true, false),
 };
 
 static struct vmo_page_run the_run;

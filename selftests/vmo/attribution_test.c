@@ -831,6 +831,7 @@ struct scene {
 	int clone;
 	int slice;
 	int ref;
+	int ret;	/* of the last act */
 };
 
 static int set_scene(struct scene *s, int dev)
@@ -866,7 +867,7 @@ static int close_it(int *fd)
 }
 
 /* @_call is 0 if all is well. */
-#define ACT(_name, _call)	static int _name(struct scene *s) { return _call; }
+#define ACT(_name, _call)	static void _name(struct scene *s) { s->ret = (_call); }
 #define OK(_cond)		((_cond) ? 0 : -1)
 #define FAILS(_errno, _call)	(errno = 0, OK((_call) == -1 && errno == (_errno)))
 
@@ -874,7 +875,7 @@ enum who { OBJ, BASE, CLONE };
 
 struct act {
 	const char *name;
-	int (*act)(struct scene *s);
+	void (*act)(struct scene *s);
 	enum who who;	/* whose generation */
 };
 
@@ -900,7 +901,8 @@ static void play(struct __test_metadata *_metadata, int dev, const struct act *r
 		ASSERT_EQ(0, set_scene(&s, dev));
 		was = generation_of(&s, row->who);
 		EXPECT_EQ(was, generation_of(&s, row->who));
-		EXPECT_EQ(0, row->act(&s)) TH_LOG("%s: %s", row->name, strerror(errno));
+		row->act(&s);
+		EXPECT_EQ(0, s.ret) TH_LOG("%s: %s", row->name, strerror(errno));
 		before = stats_of(dev);
 		is = generation_of(&s, row->who);
 		after = stats_of(dev);
@@ -1449,10 +1451,13 @@ TEST_F(vmo, a1_a2_a_big_family)
 #define BUSY_PAGES	96
 
 struct busy {
-	int fd[3];		/* a parent and two clones, which stay */
+	int fd[3];		/* these stay */
+	int eldest;		/* whose clone the first is; dies on the way */
 	uint64_t stop;
+	uint64_t asked;		/* each object: all of it twice, and a part */
 	uint64_t failures;
 	uint64_t wrong;
+	struct vmo_info example;	/* of what is wrong */
 	uint64_t rounds;
 };
 
@@ -1498,7 +1503,8 @@ static void *work(void *arg)
 		seed = mix(seed + 1);
 		if (work_round(w->busy, seed, p))
 			__atomic_add_fetch(&w->busy->failures, 1, __ATOMIC_RELAXED);
-		__atomic_add_fetch(&w->busy->rounds, 1, __ATOMIC_RELAXED);
+		if (__atomic_add_fetch(&w->busy->rounds, 1, __ATOMIC_RELAXED) == 50)
+			close_it(&w->busy->eldest);
 	}
 	if (p)
 		munmap(p, BUSY_PAGES * PS);
@@ -1525,8 +1531,12 @@ static void ask_round(struct busy *b, uint64_t *generations)
 			   blocks_of(b->fd[i]) > BUSY_PAGES * PS / 512 ||
 			   info.generation < generations[i];
 
+		b->asked++;
 		__atomic_add_fetch(&b->failures, bad, __ATOMIC_RELAXED);
-		b->wrong += !consistent(&info);
+		if (!consistent(&info)) {
+			b->wrong++;
+			b->example = info;
+		}
 		generations[i] = info.generation;
 	}
 }
@@ -1552,13 +1562,14 @@ static void be_busy(struct __test_metadata *_metadata, struct busy *b)
 static void open_busy(struct busy *b, int dev)
 {
 	memset(b, 0, sizeof(*b));
-	b->fd[0] = vmo_filled(dev, BUSY_PAGES, 0, 1);
-	b->fd[1] = vmo_snap(b->fd[0]);
-	b->fd[2] = vmo_snap(b->fd[1]);
+	b->eldest = vmo_filled(dev, BUSY_PAGES, 0, 1);
+	for (int i = 0; i < 3; i++)
+		b->fd[i] = vmo_snap(i ? b->fd[i - 1] : b->eldest);
 }
 
 static void close_busy(struct busy *b)
 {
+	close(b->eldest);
 	for (int i = 0; i < 3; i++)
 		close(b->fd[i]);
 }
@@ -1566,35 +1577,46 @@ static void close_busy(struct busy *b)
 /* As soon as nobody changes anything, what is remembered is what is there. */
 TEST_F(vmo, a4_while_two_write_clone_and_close)
 {
-	uint64_t base = stats_of(self->dev).page_bytes;
-	double end = seconds() + 8;
-	struct busy b;
+	double end = seconds() + 10;
 
-	open_busy(&b, self->dev);
 	for (int round = 0; more_rounds(round, 3, 20, end); round++) {
+		struct vmo_stats s = stats_of(self->dev), now;
+		uint64_t hits;
+		struct busy b;
+
+		open_busy(&b, self->dev);
 		be_busy(_metadata, &b);
+		EXPECT_EQ(0, b.failures);
+		EXPECT_LE(50, b.rounds);
+		EXPECT_LT(10, b.asked);
+		now = stats_of(self->dev);
+		hits = now.usage_hits - s.usage_hits;
+		asked(_metadata, self->dev, &s, 3 * b.asked + 3, hits, 2 * b.asked + 3 - hits);
 		for (int i = 0; i < 3; i++) {
 			parts_make_up(_metadata, b.fd[i], BUSY_PAGES, 1);
 			parts_make_up(_metadata, b.fd[i], BUSY_PAGES, 50);
 		}
-		family_holds(_metadata, self->dev, base, b.fd, 3, sums_of(b.fd, 3).exclusive);
+		family_holds(_metadata, self->dev, s.page_bytes, b.fd, 3,
+			     sums_of(b.fd, 3).exclusive);
+		close_busy(&b);
 	}
-	EXPECT_EQ(0, b.failures);
-	EXPECT_LT(100, b.rounds);
-	close_busy(&b);
 }
 
 TEST_F(vmo, a4_counts_are_from_one_instant)
 {
 	double end = seconds() + 5;
-	struct busy b;
 
-	open_busy(&b, self->dev);
-	for (int round = 0; more_rounds(round, 3, 12, end); round++)
+	for (int round = 0; more_rounds(round, 3, 12, end); round++) {
+		struct busy b;
+
+		open_busy(&b, self->dev);
 		be_busy(_metadata, &b);
-	EXPECT_EQ(0, b.wrong);
-	EXPECT_EQ(0, b.failures);
-	close_busy(&b);
+		EXPECT_EQ(0, b.wrong)
+			TH_LOG("committed %llu, private %llu, exclusive %llu, scaled %llu pages",
+			       b.example.committed_bytes / PS, b.example.private_bytes / PS,
+			       b.example.exclusive_bytes / PS, b.example.scaled_bytes / PS);
+		close_busy(&b);
+	}
 }
 
 TEST_HARNESS_MAIN

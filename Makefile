@@ -5,15 +5,26 @@ ifeq ($(KERNELRELEASE),)
 
 top := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
-release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KERNELDIR)/include/generated/utsrelease.h)
+utsrelease = $(KERNELDIR)/include/generated/utsrelease.h
+release = $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(utsrelease) 2>/dev/null),$(shell uname -r))
 KERNEL ?= debian-6.1
 PREFIX ?= /usr
 DESTDIR ?=
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+INSTALL_MOD_PATH ?= $(DESTDIR)
+installed = $(INSTALL_MOD_PATH)/lib/modules
+# Whoever installs into a directory of his own need not be root, whose PATH has depmod.
+depmod = PATH="$$PATH:/usr/sbin:/sbin" depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) \
+	$(release)
 MINUTES ?= 20
 STRICT ?=
 export MINUTES STRICT
 
 all: ## the module for the running kernel (or KERNELDIR=): vmo.ko
+	@[ -e $(KERNELDIR)/Makefile ] || { \
+		echo "no kernel headers in $(KERNELDIR): apt install linux-headers-$(release)," \
+			"or say where they are (KERNELDIR=)" >&2; exit 1; }
 	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) modules
 	cp module/vmo.ko vmo.ko
 
@@ -56,7 +67,7 @@ features: ## docs/features.md, of docs/features.tsv, docs/rules.tsv and the test
 mutants: ## drops one step after the other, and names the test that finds it
 	@scripts/mutants
 
-check-style: ## checkpatch, sparse, layers, symbols, headers
+check-style: ## checkpatch, sparse, layers, symbols, headers, install and uninstall
 	@scripts/check-style
 
 bench: ## guest instructions per operation, ours and the peers'
@@ -68,23 +79,36 @@ bench-check: ## the same, compared with the committed table
 soak: ## long forms of the random tests (MINUTES=), noted in docs/reliability.md
 	@scripts/soak
 
-install: ## what "all" built, and its header (DESTDIR=, PREFIX=)
-	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) CONFIG_MODULE_SIG_ALL= \
-		modules_install
-	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(release)
-	install -D -m 644 uapi/linux/vmo.h $(DESTDIR)$(PREFIX)/include/linux/vmo.h
+install: install-header ## what "all" built, linux/vmo.h and vmo(4) (DESTDIR=, INSTALL_MOD_PATH=, PREFIX=)
+	@[ -e module/vmo.ko ] || { echo 'no module/vmo.ko: run "make" first' >&2; exit 1; }
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) \
+		CONFIG_MODULE_SIG_ALL= modules_install
+	$(depmod)
+	install -D -m 644 docs/man/vmo.4 $(DESTDIR)$(MANDIR)/man4/vmo.4
+
+uninstall: ## takes them away; linux/vmo.h stays while libvmo is there
+	for dir in $(INSTALL_MOD_DIR) updates extra; do \
+		rm -f $(installed)/$(release)/$$dir/module/vmo.ko*; \
+		rmdir -p --ignore-fail-on-non-empty $(installed)/$(release)/$$dir/module \
+			2>/dev/null; \
+	done; true
+	$(depmod)
+	rm -f $(DESTDIR)$(MANDIR)/man4/vmo.4
+	@$(MAKE) --no-print-directory uninstall-header
+
+install-header: # for "install" and "install-lib", which both need it
+	install -D -m 644 uapi/linux/vmo.h $(DESTDIR)$(INCLUDEDIR)/linux/vmo.h
+
+uninstall-header: # goes with the last of them
+	@for user in $(installed)/*/*/module/vmo.ko* $(DESTDIR)$(INCLUDEDIR)/vmo.h; do \
+		[ ! -e "$$user" ] || { echo "linux/vmo.h stays, for $$user"; exit 0; }; \
+	done; rm -f $(DESTDIR)$(INCLUDEDIR)/linux/vmo.h
 
 install-lib: ## libvmo, both headers, pages of the manual (DESTDIR=, PREFIX=, LIBDIR=)
 	@$(MAKE) --no-print-directory -C lib install
 
-uninstall-lib: ## takes them away, linux/vmo.h too
+uninstall-lib: ## takes them away; linux/vmo.h stays while the module is there
 	@$(MAKE) --no-print-directory -C lib uninstall
-
-uninstall: ## takes away what "install" put there
-	rm -f $(DESTDIR)/lib/modules/$(release)/updates/module/vmo.ko* \
-		$(DESTDIR)/lib/modules/$(release)/extra/module/vmo.ko*
-	depmod $(if $(DESTDIR),-b $(DESTDIR)) $(release)
-	rm -f $(DESTDIR)$(PREFIX)/include/linux/vmo.h
 
 clean: ## build products; the cache of kernels stays
 	rm -rf build vmo.ko
@@ -95,8 +119,8 @@ clean: ## build products; the cache of kernels stays
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all vmoctl install-vmoctl uninstall-vmoctl module lib demo check check-debug check-next check-engine check-rules features \
-	mutants check-style bench bench-check soak install uninstall install-lib uninstall-lib \
-	clean help
+.PHONY: all module lib vmoctl demo check check-debug check-next check-engine check-rules features \
+	mutants check-style bench bench-check soak install uninstall install-header \
+	uninstall-header install-lib uninstall-lib install-vmoctl uninstall-vmoctl clean help
 
 endif

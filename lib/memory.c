@@ -33,6 +33,17 @@ VMO_API int vmo_zero(const struct vmo *vmo, uint64_t offset, uint64_t length)
 	return op_range(vmo, VMO_OP_ZERO, offset, length);
 }
 
+VMO_API int vmo_transfer(const struct vmo *to, uint64_t to_offset, const struct vmo *from,
+			 uint64_t from_offset, uint64_t length)
+{
+	struct vmo_transfer arg = {
+		.offset = to_offset, .length = length, .src_offset = from_offset,
+		.src_fd = from->fd,
+	};
+
+	return ioctl(to->fd, VMO_TRANSFER, &arg);
+}
+
 VMO_API int vmo_pin(const struct vmo *vmo, uint64_t offset, uint64_t length, unsigned int flags)
 {
 	struct vmo_pin arg = { .offset = offset, .length = length, .flags = flags, .fd = -1 };

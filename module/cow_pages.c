@@ -736,7 +736,8 @@ static int cut_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
-	vmo_cow_changed(cow, true);
+	if (!ret)
+		vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -827,7 +828,8 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
-	vmo_cow_changed(cow, true);
+	if (!ret)
+		vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -1025,6 +1027,23 @@ int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first
 	return 0;
 }
 
+/* Leaves that differ, per hold of the content locks. */
+#define DIFF_LEAVES	64
+
+int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
+		 pgoff_t last, vmo_diff_fn fn, void *arg)
+{
+	int ret = lock_both_shared(a, b);
+
+	if (ret)
+		return ret;
+	vmo_tree_diff(&a->tree, &b->tree, key, last, DIFF_LEAVES, fn, arg);
+	vmo_cow_unlock_shared(a);
+	if (a != b)
+		vmo_cow_unlock_shared(b);
+	return 0;
+}
+
 int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 			const unsigned long *bitmap, u64 *pages)
 {
@@ -1094,12 +1113,13 @@ static unsigned int page_state(struct vmo_path *path, unsigned int slot, struct 
 {
 	unsigned int state = VMO_STATE_PRESENT;
 
-	if (!path->exclusive || vmo_page_shares(page) > 1)
+	/* Who shared the path may have gone since it was walked, but then for good. */
+	if (path->leaf->writable & BIT_ULL(slot))
+		state |= VMO_STATE_WRITABLE;
+	else if (!path->exclusive || vmo_page_shares(page) > 1)
 		state |= VMO_STATE_SHARED;
 	if (vmo_page_pins(page))
 		state |= VMO_STATE_PINNED;
-	if (path->leaf->writable & BIT_ULL(slot))
-		state |= VMO_STATE_WRITABLE;
 	return state;
 }
 

@@ -216,6 +216,15 @@ int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 		  struct vmo_tally *usage);
 
 /*
+ * vmo_cow_diff - where two contents of a family have different bytes
+ *
+ * Looks at a part of [*@key, @last], which both have, as vmo_tree_diff() does, and
+ * raises *@key to where it stopped. No lock held; -EINTR.
+ */
+int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
+		 pgoff_t last, vmo_diff_fn fn, void *arg);
+
+/*
  * Sets the bits, counted from @first, of the keys in [@first, @last] that have the same
  * page in both; those of common holes may be set or not. No lock held; -EINTR.
  */

@@ -81,6 +81,7 @@ int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, b
 /* look.c: the commands, with kernel copies of their structures. */
 int vmo_look_pages(struct vmo *vmo, struct vmo_pages *arg);
 int vmo_look_up(struct vmo *vmo, struct vmo_lookup *arg);
+int vmo_look_diff(struct vmo *vmo, struct vmo *other, struct vmo_diff *arg);
 
 /* mmap.c */
 extern const struct vmo_cow_ops vmo_mapping_ops;

@@ -189,10 +189,14 @@ static struct file_system_type vmo_fs_type = {
 static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
+	struct vmo_view *view = vmo_view_of(inode);
 	int err = setattr_prepare(idmap, dentry, attr);
 
+	/* By path; a descriptor that can be written has the right. */
+	if (!err && attr->ia_valid & ATTR_SIZE && !(view->rights & VMO_RIGHT_WRITE))
+		return -EACCES;
 	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
-		err = vmo_object_resize(vmo_view_of(inode), attr->ia_size);
+		err = vmo_object_resize(view, attr->ia_size);
 	if (err)
 		return err == -ERANGE || err == -EINVAL ? -EFBIG : err;
 	setattr_copy(idmap, inode, attr);
@@ -261,6 +265,8 @@ static struct inode *view_inode(struct super_block *sb, struct vmo_view *view, l
 	inode->i_op = &vmo_inode_ops;
 	inode->i_fop = &vmo_fops;
 	inode->i_private = view;
+	if (view != &view->vmo->view)		/* /proc/PID/maps shows it, too */
+		inode->i_ino = view->vmo->view.inode->i_ino;
 	vmo_view_join(view, inode, size, like);
 	return inode;
 }

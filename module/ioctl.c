@@ -34,6 +34,7 @@ union cmd_buffer {
 	struct vmo_lookup lookup;
 	struct vmo_usage usage;
 	struct vmo_stats stats;
+	struct vmo_diff diff;
 };
 
 /**
@@ -82,7 +83,7 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 	probe->features = VMO_FEATURE_SNAPSHOT | VMO_FEATURE_SLICE | VMO_FEATURE_REFERENCE |
 			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
 			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS | VMO_FEATURE_TRANSFER |
-			  VMO_FEATURE_PAGES | VMO_FEATURE_USAGE;
+			  VMO_FEATURE_PAGES | VMO_FEATURE_USAGE | VMO_FEATURE_DIFF;
 	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
@@ -457,6 +458,32 @@ static int cmd_pages(struct vmo_ucmd *ucmd)
 	return vmo_look_pages(ucmd->vmo, &ucmd->arg->pages);
 }
 
+static int diff_with(struct vmo_ucmd *ucmd, struct file *other)
+{
+	if (!vmo_from_file(other))
+		return -EINVAL;
+	if (!(vmo_file_rights(other) & VMO_RIGHT_READ))
+		return -EACCES;
+	return vmo_look_diff(ucmd->vmo, vmo_from_file(other), &ucmd->arg->diff);
+}
+
+static int cmd_diff(struct vmo_ucmd *ucmd)
+{
+	struct vmo_diff *diff = &ucmd->arg->diff;
+	struct file *other;
+	int err;
+
+	if (diff->flags || diff->reserved || !diff->count ||
+	    !PAGE_ALIGNED(diff->offset | diff->length))
+		return -EINVAL;
+	other = fget(diff->other_fd);
+	if (!other)
+		return -EBADF;
+	err = diff_with(ucmd, other);
+	fput(other);
+	return err;
+}
+
 static int cmd_lookup(struct vmo_ucmd *ucmd)
 {
 	return vmo_look_up(ucmd->vmo, &ucmd->arg->lookup);
@@ -600,6 +627,7 @@ static const struct vmo_cmd object_cmds[] = {
 	CMD_PLAIN(VMO_TRANSFER, vmo_transfer, flags, VMO_RIGHT_WRITE, cmd_transfer),
 	CMD_PLAIN(VMO_PAGES, vmo_pages, flags, VMO_RIGHT_READ, cmd_pages),
 	CMD_PLAIN(VMO_LOOKUP, vmo_lookup, flags, VMO_RIGHT_READ, cmd_lookup),
+	CMD_PLAIN(VMO_DIFF, vmo_diff, reserved, VMO_RIGHT_READ, cmd_diff),
 	CMD_PLAIN(VMO_INFO, vmo_info, flags, 0, cmd_info),
 	CMD_PLAIN(VMO_USAGE, vmo_usage, metadata_bytes, 0, cmd_usage),
 	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, VMO_RIGHT_WRITE, cmd_resize),

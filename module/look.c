@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Looking at the pages of an object (layer L3): VMO_PAGES and VMO_LOOKUP. Both
+ * Looking at the pages of an object (layer L3): VMO_PAGES, VMO_LOOKUP, VMO_DIFF. They
  * collect into a buffer of ours, under locks, and copy that out without any.
  */
 #include <linux/capability.h>
@@ -21,6 +21,7 @@
  * @last: last key
  * @run: answers of VMO_PAGES
  * @entry: answers of VMO_LOOKUP
+ * @range: answers of VMO_DIFF
  * @room: of the array in use
  * @count: used of it
  * @full: there was no room for the key
@@ -34,6 +35,7 @@ struct look {
 	union {
 		struct vmo_page_run *run;
 		struct vmo_lookup_entry *entry;
+		struct vmo_range *range;
 	};
 	unsigned int room;
 	unsigned int count;
@@ -187,5 +189,82 @@ int vmo_look_up(struct vmo *vmo, struct vmo_lookup *arg)
 		return -ENOMEM;
 	err = look_up(&look, arg);
 	kvfree(look.entry);
+	return err;
+}
+
+/* ---- difference -------------------------------------------------------- */
+
+static bool note_range(pgoff_t first, pgoff_t last, void *arg)
+{
+	struct look *look = arg;
+	u64 offset = offset_of(look, first), bytes = (u64)(last - first + 1) << PAGE_SHIFT;
+	struct vmo_range *range = look->range + look->count;
+
+	/* The engine looks at so many leaves at a time, and a range may go on. */
+	if (look->count && range[-1].offset + range[-1].length == offset) {
+		range[-1].length += bytes;
+		return true;
+	}
+	look->full = look->count == look->room;
+	if (look->full)
+		return false;
+	*range = (struct vmo_range){ .offset = offset, .length = bytes };
+	look->count++;
+	return true;
+}
+
+/* What both have of [look->key, look->last]; empty if the key is past the last. */
+static void clip_to(struct look *look, struct vmo *other, pgoff_t *key, pgoff_t *last)
+{
+	pgoff_t end = other->base + vmo_object_pages(other);
+
+	*key = max(look->key, other->base);
+	*last = end ? min(look->last, end - 1) : 0;
+	if (!end || *key > *last)
+		*key = look->last + 1;
+}
+
+static int look_diff(struct look *look, struct vmo *other)
+{
+	pgoff_t key, last;
+	int err = 0;
+
+	clip_to(look, other, &key, &last);
+	while (!err && !look->full && key <= last && key <= look->last) {
+		err = vmo_cow_diff(&look->vmo->content->cow, &other->content->cow, &key, last,
+				   note_range, look);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+	}
+	look->key = look->full ? key : look->last + 1;
+	return err;
+}
+
+int vmo_look_diff(struct vmo *vmo, struct vmo *other, struct vmo_diff *arg)
+{
+	struct look look = { .vmo = vmo, .room = min(arg->count, LOOK_MAX) };
+	u64 end = arg->offset + arg->length;
+	int err;
+
+	if (vmo->content->kin != other->content->kin)
+		return -EINVAL;
+	if (!vmo_object_has(vmo, arg->offset, arg->length))
+		return -ERANGE;
+	arg->count = 0;
+	if (!arg->length)
+		return 0;
+	look.key = vmo->base + (arg->offset >> PAGE_SHIFT);
+	look.last = look.key + (arg->length >> PAGE_SHIFT) - 1;
+	look.range = kvmalloc_array(look.room, sizeof(*look.range), GFP_KERNEL_ACCOUNT);
+	if (!look.range)
+		return -ENOMEM;
+	err = look_diff(&look, other);
+	if (!err && copy_to_user(u64_to_user_ptr(arg->ranges), look.range,
+				 look.count * sizeof(*look.range)))
+		err = -EFAULT;
+	kvfree(look.range);
+	arg->offset = offset_of(&look, look.key);
+	arg->length = end - arg->offset;
+	arg->count = look.count;
 	return err;
 }

@@ -81,6 +81,32 @@ int vmo_page_copy(struct page *dst, struct page *src)
 	return PageHWPoison(src) || copy_mc_highpage(dst, src) ? -EIO : 0;
 }
 
+static bool all_zeroes(struct page *page)
+{
+	char *addr = kmap_local_page(page);
+	bool zeroes = !memchr_inv(addr, 0, PAGE_SIZE);
+
+	kunmap_local(addr);
+	return zeroes;
+}
+
+bool vmo_page_same(struct page *a, struct page *b)
+{
+	char *from, *to;
+	bool same;
+
+	if ((a && PageHWPoison(a)) || (b && PageHWPoison(b)))
+		return false;
+	if (!a || !b)
+		return all_zeroes(a ? a : b);
+	from = kmap_local_page(a);
+	to = kmap_local_page(b);
+	same = !memcmp(from, to, PAGE_SIZE);
+	kunmap_local(to);
+	kunmap_local(from);
+	return same;
+}
+
 bool vmo_page_poisoned(struct page *page)
 {
 	return PageHWPoison(page);

@@ -46,6 +46,8 @@ void vmo_page_clear(struct page *page, unsigned int from, unsigned int to);
 /* 0, or -EIO if reading @src hit a hardware memory error. */
 int vmo_page_copy(struct page *dst, struct page *src);
 bool vmo_page_poisoned(struct page *page);
+/* Have they the same bytes, NULL being zeroes? Bad memory is like nothing else. */
+bool vmo_page_same(struct page *a, struct page *b);
 
 /*
  * Shares. A drop has release order and the reader acquire order, so whoever

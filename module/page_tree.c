@@ -995,6 +995,8 @@ void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t las
  * @from: start of the run that is being collected
  * @to: its end, inclusive
  * @open: there is such a run
+ * @leaves: how many more leaves may be looked at
+ * @stop: where it ended early
  * @fn: who is told of a finished run
  * @arg: for @fn
  */
@@ -1003,31 +1005,36 @@ struct diff {
 	pgoff_t from;
 	pgoff_t to;
 	bool open;
+	unsigned int leaves;
+	pgoff_t stop;
 	vmo_diff_fn fn;
 	void *arg;
 };
 
-static int diff_flush(struct diff *d)
+/* False: no more, and @stop says where. */
+static bool diff_flush(struct diff *d)
 {
 	if (!d->open)
-		return 0;
+		return true;
 	d->open = false;
-	return d->fn(d->from, d->to, d->arg);
+	if (d->fn(d->from, d->to, d->arg))
+		return true;
+	d->stop = d->from;
+	return false;
 }
 
-static int diff_add(struct diff *d, pgoff_t key)
+static bool diff_add(struct diff *d, pgoff_t key)
 {
-	int ret = 0;
-
 	if (d->open && d->to + 1 == key) {
 		d->to = key;
-		return 0;
+		return true;
 	}
-	ret = diff_flush(d);
+	if (!diff_flush(d))
+		return false;
 	d->from = key;
 	d->to = key;
 	d->open = true;
-	return ret;
+	return true;
 }
 
 /* The slots in which two leaves differ. */
@@ -1047,24 +1054,56 @@ static u64 diff_slots(struct vmo_leaf *a, struct vmo_leaf *b)
 	return mask;
 }
 
+/* With a reference; NULL for a hole, or if there is no leaf. */
+static struct page *leaf_get_page(struct vmo_node *leaf, unsigned int slot)
+{
+	struct page *page;
+
+	if (!leaf)
+		return NULL;
+	spin_lock(&to_leaf(leaf)->lock);
+	page = vmo_slot_page(to_leaf(leaf)->slot[slot]);
+	if (page)
+		vmo_page_get(page);
+	spin_unlock(&to_leaf(leaf)->lock);
+	return page;
+}
+
+/* Do the bytes differ, now? What was copied need not. */
+static bool bytes_differ(struct vmo_node *a, struct vmo_node *b, unsigned int slot)
+{
+	struct page *pa = leaf_get_page(a, slot), *pb = leaf_get_page(b, slot);
+	bool differ = pa != pb && !vmo_page_same(pa, pb);
+
+	if (pa)
+		vmo_page_put(pa);
+	if (pb)
+		vmo_page_put(pb);
+	return differ;
+}
+
 /* Either may be missing. */
-static int diff_leaves(struct diff *d, struct vmo_node *a, struct vmo_node *b, pgoff_t base)
+static bool diff_leaves(struct diff *d, struct vmo_node *a, struct vmo_node *b, pgoff_t base)
 {
 	unsigned int i;
-	int ret = 0;
 	u64 mask;
 
+	if (!d->leaves) {
+		d->stop = max(base, d->w.first);
+		return false;
+	}
+	d->leaves--;
 	if (a && b)
 		mask = diff_slots(to_leaf(a), to_leaf(b));
 	else
 		mask = vmo_leaf_pages(to_leaf(a ? a : b));
 
-	mask &= vmo_leaf_bits(~0ULL, base, d->w.first, d->w.last);
-	for (i = 0; i < VMO_LEAF_SLOTS && !ret; i++)
-		if (mask & BIT_ULL(i))
-			ret = diff_add(d, base + i);
+	mask = vmo_leaf_bits(mask, base, d->w.first, d->w.last);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i) && bytes_differ(a, b, i) && !diff_add(d, base + i))
+			return false;
 	cond_resched();
-	return ret;
+	return true;
 }
 
 /* The child in slot @i of a node of @level; a lower root stands in slot 0. */
@@ -1077,22 +1116,39 @@ static struct vmo_node *diff_child(struct vmo_node *node, unsigned int level, un
 	return slot_load(&to_inner(node)->slot[i]);
 }
 
-static int diff_nodes(struct diff *d, struct vmo_node *a, struct vmo_node *b,
-		      unsigned int level, pgoff_t base)
+static bool diff_nodes(struct diff *d, struct vmo_node *a, struct vmo_node *b,
+		       unsigned int level, pgoff_t base)
 {
 	unsigned int i, to;
-	int ret = 0;
 
 	if (a == b)
-		return 0;
+		return true;
 	vmo_count_visit();
 	if (!level)
 		return diff_leaves(d, a, b, base);
 	window_slots(&d->w, base, level, &i, &to);
-	for (; i <= to && !ret; i++)
-		ret = diff_nodes(d, diff_child(a, level, i), diff_child(b, level, i), level - 1,
-				 base + ((pgoff_t)i << span_shift(level - 1)));
-	return ret;
+	for (; i <= to; i++)
+		if (!diff_nodes(d, diff_child(a, level, i), diff_child(b, level, i), level - 1,
+				base + ((pgoff_t)i << span_shift(level - 1))))
+			return false;
+	return true;
+}
+
+void vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
+		   pgoff_t *first, pgoff_t last, unsigned int leaves, vmo_diff_fn fn,
+		   void *arg)
+{
+	struct diff d = {
+		.w = { .first = *first, .last = last }, .leaves = leaves, .stop = last + 1,
+		.fn = fn, .arg = arg,
+	};
+	struct vmo_node *ra = slot_load(&a->root), *rb = slot_load(&b->root);
+	unsigned int level = max(ra ? ra->level : 0, rb ? rb->level : 0);
+
+	if (!window_misses(&d.w, 0, level))
+		diff_nodes(&d, ra, rb, level, 0);
+	diff_flush(&d);
+	*first = d.stop;
 }
 
 /* ---- what is the same -------------------------------------------------- */
@@ -1142,18 +1198,4 @@ void vmo_tree_same(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
 
 	if (!window_misses(&w, 0, level))
 		same_nodes(&w, ra, rb, level, 0, bitmap);
-}
-
-int vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
-		  pgoff_t first, pgoff_t last, vmo_diff_fn fn, void *arg)
-{
-	struct diff d = { .w = { .first = first, .last = last }, .fn = fn, .arg = arg };
-	struct vmo_node *ra = slot_load(&a->root), *rb = slot_load(&b->root);
-	unsigned int level = max(ra ? ra->level : 0, rb ? rb->level : 0);
-	int ret;
-
-	if (window_misses(&d.w, 0, level))
-		return 0;
-	ret = diff_nodes(&d, ra, rb, level, 0);
-	return ret ? ret : diff_flush(&d);
 }

@@ -322,15 +322,18 @@ void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t las
 void vmo_tree_same(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
 		   pgoff_t first, pgoff_t last, unsigned long *bitmap);
 
-/* A range that differs; a return other than 0 stops the walk. */
-typedef int (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);
+/* A range that differs. False stops the walk in front of @first. */
+typedef bool (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);
 
 /*
- * Calls @fn, in key order, for the maximal ranges of [@first, @last] in which
- * the two trees hold different pages, or one holds a page and the other none.
- * Equal nodes are skipped. Locks: shared, of both. Returns what @fn returned.
+ * Calls @fn, in key order, for ranges of [*@first, @last] in which the two trees hold
+ * pages of different bytes, or one holds a page that is not all zeroes and the other
+ * none. Equal nodes are skipped. Ends after @leaves leaves that are not equal, and
+ * raises *@first to where it ended: past @last at the end. A range goes on in the next
+ * call, if it has to. Locks: shared, of both.
  */
-int vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
-		  pgoff_t first, pgoff_t last, vmo_diff_fn fn, void *arg);
+void vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
+		   pgoff_t *first, pgoff_t last, unsigned int leaves, vmo_diff_fn fn,
+		   void *arg);
 
 #endif

@@ -996,6 +996,16 @@ static int look_up(int fd)
 	return ioctl(fd, VMO_LOOKUP, &arg);
 }
 
+static int compare(int fd, int other)
+{
+	struct vmo_range range;
+	struct vmo_diff arg = {
+		.length = 8 * PS, .ranges = (uintptr_t)&range, .count = 1, .other_fd = other,
+	};
+
+	return ioctl(fd, VMO_DIFF, &arg);
+}
+
 static int name_it(int fd)
 {
 	struct vmo_name name = { .flags = VMO_NAME_SET, .name = "name" };
@@ -1045,6 +1055,7 @@ ACT(ask_usage_of_all, OK(usage_of(s->obj, 0, 8 * PS).committed_bytes == 4 * PS))
 ACT(ask_pages, ask_for_pages(s->obj))
 ACT(ask_where, look_up(s->obj))
 ACT(ask_where_shared, look_up(s->base))
+ACT(ask_the_difference, compare(s->base, s->clone))
 ACT(ask_stats, OK(stats_of(s->dev).object_count != -1ULL))
 ACT(ask_fstat, OK(blocks_of(s->obj) == 4 * PS / 512))
 ACT(seek, OK(lseek(s->obj, 0, SEEK_HOLE) == 4 * (off_t)PS))
@@ -1066,7 +1077,8 @@ TEST_F(vmo, a5_no_events)
 		ROW(commit_what_is_there, OBJ), ROW(populate_what_is_there, OBJ),
 		ROW(zero_of_no_length, OBJ), ROW(ask_info, OBJ), ROW(ask_usage, OBJ),
 		ROW(ask_usage_of_all, OBJ), ROW(ask_pages, OBJ), ROW(ask_where, OBJ),
-		ROW(ask_where_shared, BASE), ROW(ask_stats, OBJ), ROW(ask_fstat, OBJ),
+		ROW(ask_where_shared, BASE), ROW(ask_the_difference, BASE),
+		ROW(ask_the_difference, CLONE), ROW(ask_stats, OBJ), ROW(ask_fstat, OBJ),
 		ROW(seek, OBJ), ROW(make_a_reference, OBJ), ROW(close_the_reference, BASE),
 		ROW(set_the_name, OBJ), ROW(restrict_rights, OBJ), ROW(reopen_it, OBJ),
 		ROW(write_elsewhere, OBJ), ROW(transfer_to_itself, OBJ),
@@ -1336,6 +1348,9 @@ TEST_F(vmo, a4_stats)
 		EXPECT_EQ(vmo_counter("nodes"), stats_of(self->dev).node_count);
 		EXPECT_EQ(vmo_counter("objects"), stats_of(self->dev).object_count);
 		EXPECT_EQ(vmo_counter("contents"), stats_of(self->dev).content_count);
+		EXPECT_EQ(vmo_counter("usage_queries"), stats_of(self->dev).usage_queries);
+		EXPECT_EQ(vmo_counter("usage_hits"), stats_of(self->dev).usage_hits);
+		EXPECT_EQ(vmo_counter("usage_misses"), stats_of(self->dev).usage_misses);
 	}
 	close(clone);
 	EXPECT_EQ(0, held_becomes(self->dev, s.page_bytes, 0));
@@ -1438,10 +1453,32 @@ TEST_F(vmo, a1_a2_a_big_family)
 	/* The eldest dies: all is the next one's. */
 	close(fd[0]);
 	EXPECT_EQ(BIG, exclusive_pages(fd[1]));
-	/* But for what that one has written itself: the next but one has the old page. */
+	/* But for what that one has written itself: the next one has the old page. */
 	EXPECT_EQ(2, exclusive_pages(fd[2]));
 	EXPECT_EQ(1, exclusive_pages(fd[CLONES]));
 	family_holds(_metadata, self->dev, base, fd + 1, CLONES, BIG + CLONES);
+	for (int i = 1; i <= CLONES; i++)
+		close(fd[i]);
+}
+
+/* In trees, with deaths in between. */
+TEST_F(vmo, a1_a2_a_big_family_of_generations)
+{
+	static int fd[CLONES + 1];
+	uint64_t base = stats_of(self->dev).page_bytes, held;
+
+	fd[0] = vmo_filled(self->dev, BIG, 0, 1);
+	for (int i = 1; i <= CLONES; i++) {
+		fd[i] = vmo_snap(fd[i % 3 ? 0 : i / 2]);
+		ASSERT_EQ(0, write_page(fd[i], i * 7 % BIG, 1000 + i));
+	}
+	held = (stats_of(self->dev).page_bytes - base) / PS;
+	EXPECT_LE(BIG + CLONES, held);
+	family_holds(_metadata, self->dev, base, fd, CLONES + 1, held);
+	for (int i = 0; i <= CLONES; i += 5)
+		close_it(&fd[i]);
+	held = sums_of(fd, CLONES + 1).exclusive;
+	family_holds(_metadata, self->dev, base, fd, CLONES + 1, held);
 	for (int i = 1; i <= CLONES; i++)
 		close(fd[i]);
 }

@@ -42,6 +42,7 @@ static struct iovec the_iov;
 static uint64_t the_word;
 static struct vmo_page_run the_run;
 static struct vmo_lookup_entry the_entry;
+static struct vmo_range the_range;
 static int the_source;	/* of transfers */
 
 static uint64_t content_sum(int fd)
@@ -186,7 +187,6 @@ struct command {
 
 static const struct command commands[] = {
 	ROW(VMO_PROBE, vmo_probe, max_size, .on = ON_DEV),
-	ROW(VMO_STATS, vmo_stats, usage_misses, .on = ON_DEV),
 	ROW(VMO_CREATE, vmo_create, fd, .on = ON_DEV, .need = WRITE_MODE,
 	    .fd = AT(vmo_create, fd), .flags = AT(vmo_create, flags),
 	    .known = VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM),
@@ -227,6 +227,9 @@ static const struct command commands[] = {
 	    .known = VMO_LOOKUP_SHARED | VMO_LOOKUP_CONTIGUOUS),
 	ROW(VMO_USAGE, vmo_usage, metadata_bytes, .on = ON_FIXED,
 	    .flags = AT(vmo_usage, flags), .reserved = AT(vmo_usage, reserved)),
+	ROW(VMO_STATS, vmo_stats, usage_misses, .on = ON_DEV),
+	ROW(VMO_DIFF, vmo_diff, reserved, .on = ON_FIXED, .need = READ_MODE,
+	    .flags = AT(vmo_diff, flags), .reserved = AT(vmo_diff, reserved)),
 };
 
 static const struct command *const the_end = commands + ARRAY_SIZE(commands);
@@ -276,6 +279,11 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 		((struct vmo_lookup *)buf)->length = PS;
 		((struct vmo_lookup *)buf)->entries = (uintptr_t)&the_entry;
 		((struct vmo_lookup *)buf)->count = 1;
+	} else if (is(cmd, VMO_DIFF)) {
+		((struct vmo_diff *)buf)->length = PS;
+		((struct vmo_diff *)buf)->ranges = (uintptr_t)&the_range;
+		((struct vmo_diff *)buf)->count = 1;
+		((struct vmo_diff *)buf)->other_fd = the_source;
 	}
 	if (cmd->fd)
 		*(int32_t *)field(buf, cmd->fd) = -77;

@@ -29,6 +29,7 @@
 /* A memory: what one or more objects show. Absent pages have bytes, too: zeroes. */
 struct mem {
 	int users;
+	unsigned int family;
 	bool resizable;
 	bool clone;
 	uint64_t base;			/* pages, from the first ancestor */
@@ -82,6 +83,7 @@ struct note {
 struct world {
 	uint64_t random;
 	unsigned int nr_ops;
+	unsigned int families;
 	bool failed;
 	unsigned int holders[MAX_OBJECTS * MAX_PAGES];	/* of each page id */
 	unsigned int held;				/* ids that are in use */
@@ -815,6 +817,7 @@ static void op_create(void)
 	}
 	o = new_object(fd, NULL);
 	o->mem = new_mem(to_pages(size), flags & VMO_CREATE_RESIZABLE);
+	o->mem->family = ++w->families;
 	o->length = new_length(size);
 	o->may_resize = flags & VMO_CREATE_RESIZABLE;
 	o->exec = flags & VMO_CREATE_EXEC;
@@ -881,6 +884,7 @@ static void new_clone(const struct handle *h, const struct vmo_clone *arg)
 
 	o->mem = new_mem(to_pages(arg->size), arg->flags & VMO_CLONE_RESIZABLE);
 	o->mem->clone = true;
+	o->mem->family = h->o->mem->family;
 	o->mem->base = h->o->mem->base + h->o->first + first;
 	o->length = new_length(arg->size);
 	o->may_resize = arg->flags & VMO_CLONE_RESIZABLE;
@@ -1454,9 +1458,11 @@ static void op_transfer(void)
 	NOTE("transfer to %ld at %#lx from %ld at %#lx, %ld bytes: %ld", nr_of(d), arg.offset,
 	     nr_of(s), arg.src_offset, arg.length, want);
 	if (expect(result(ioctl(to.fd, VMO_TRANSFER, &arg)), want) && !want) {
-		if (d->mem != s->mem || d->first + arg.offset / PS != s->first + arg.src_offset / PS)
-			transferred(d->mem, d->first + arg.offset / PS, s->mem,
-				    s->first + arg.src_offset / PS, arg.length / PS);
+		unsigned int at = d->first + arg.offset / PS;
+		unsigned int src_at = s->first + arg.src_offset / PS;
+
+		if (d->mem != s->mem || at != src_at)
+			transferred(d->mem, at, s->mem, src_at, arg.length / PS);
 		touched(d, arg.offset, arg.length);
 		touched(s, arg.src_offset, arg.length);
 	}
@@ -1533,6 +1539,67 @@ static void op_lookup(void)
 		n++;
 	}
 	SAME("entries", arg.count, n);
+}
+
+/* The other one's bytes of a page of this, by their place in the family; or NULL. */
+static const uint8_t *same_place(const struct object *o, unsigned int page,
+				 const struct object *other)
+{
+	uint64_t key = o->mem->base + o->first + page, base = other->mem->base + other->first;
+
+	if (key < base || key - base >= pages_of(other))
+		return NULL;
+	return other->mem->byte + (other->first + key - base) * PS;
+}
+
+static void check_ranges(const struct object *o, const struct object *other,
+			 const uint8_t *differs)
+{
+	for (unsigned int page = 0; page < pages_of(o); page++) {
+		const uint8_t *bytes = same_place(o, page, other);
+		bool want = bytes && memcmp(bytes, o->mem->byte + (o->first + page) * PS, PS);
+
+		if (differs[page] != want)
+			fail("page %u of object %u differs from %u: %u", page, nr_of(o),
+			     nr_of(other), differs[page]);
+	}
+}
+
+static void op_diff(void)
+{
+	struct object *o = any_object(), *other = any_object();
+	struct vmo_range range[8];
+	struct vmo_diff arg = {
+		.length = size_of(o), .ranges = (uintptr_t)range, .other_fd = other->fd,
+		.count = 1,
+	};
+	uint8_t differs[MAX_PAGES] = { };
+	long want = o->mem->family == other->mem->family ? 0 : -EINVAL;
+	uint64_t end = 0;
+
+	/* Mostly of one family. */
+	for (int i = 0; i < 20 && want; i++) {
+		other = any_object();
+		want = o->mem->family == other->mem->family ? 0 : -EINVAL;
+		arg.other_fd = other->fd;
+	}
+	NOTE("diff of %ld and %ld: %ld", nr_of(o), nr_of(other), want);
+	if (!expect(result(ioctl(o->fd, VMO_DIFF, &arg)), want) || want)
+		return;
+	for (;;) {
+		for (unsigned int i = 0; i < arg.count; i++) {
+			if (range[i].offset < end || range[i].offset + range[i].length > size_of(o))
+				fail("range %u is out of order", i);
+			end = range[i].offset + range[i].length;
+			memset(differs + range[i].offset / PS, 1, range[i].length / PS);
+		}
+		if (!arg.length || w->failed)
+			break;
+		arg.count = 1 + below(8);
+		if (!expect(result(ioctl(o->fd, VMO_DIFF, &arg)), 0))
+			return;
+	}
+	check_ranges(o, other, differs);
 }
 
 /* ---- operations: sizes -------------------------------------------------- */
@@ -2105,6 +2172,7 @@ static const struct {
 	{ op_transfer,		{ 15, 30, 10, 20, 15 } },
 	{ op_pages,		{ 6, 6, 2, 2, 10 } },
 	{ op_lookup,		{ 3, 6, 2, 2, 2 } },
+	{ op_diff,		{ 8, 30, 5, 5, 5 } },
 	{ op_resize,		{ 10, 2, 40, 10, 20 } },
 	{ op_truncate,		{ 8, 1, 30, 5, 10 } },
 	{ op_fallocate,		{ 15, 5, 30, 10, 20 } },

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of vmoctl. Prints TAP; with arguments, runs the tests whose names have one in them."""
 
+import errno as os_errno
 import fcntl
 import hashlib
 import json
@@ -10,6 +11,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -126,9 +128,10 @@ class Basics(Case):
     def test_version(self):
         self.assertRegex(self.good(ctl("version")),
                          r"\Avmoctl  \d+\.\d+\.\d+, for ABI \d+\nlibvmo  \d+\.\d+\.\d+\n"
-                         r"module  ABI \d+\n\Z")
+                         r"module  \d+\.\d+\.\d+, ABI \d+\n\Z")
         version = documents(self.good(ctl("--json", "version")))[0]["version"]
-        self.assertEqual({"vmoctl", "vmoctl_abi", "libvmo", "module_abi"}, set(version))
+        self.assertEqual({"vmoctl", "vmoctl_abi", "libvmo", "module", "module_abi"}, set(version))
+        self.assertEqual([version["vmoctl"]] * 2, [version["libvmo"], version["module"]])
         self.assertEqual(version["vmoctl_abi"], version["module_abi"])
         self.assertIn(version["vmoctl"], self.good(ctl("--version")))
 
@@ -189,6 +192,12 @@ class Basics(Case):
         error = json.loads(done.stdout)["error"]
         self.assertEqual(("ENODEV", 1), (error["errno"], error["line"]))
         self.assertIn("module", error["hint"])
+        # A module of before our commands.
+        done = subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs none /dev && "
+                               'mknod /dev/vmo c 1 3 && exec "$0" probe', VMOCTL],
+                              capture_output=True, text=True, stdin=subprocess.PIPE)
+        self.assertIn("(ENOTTY)\nvmoctl: ", done.stderr)
+        self.assertIn("update the module", done.stderr)
         done = ctl("probe", **NOBODY)
         self.assertEqual(1, done.returncode)
         self.assertIn("(EACCES)\nvmoctl: ", done.err)
@@ -207,6 +216,12 @@ class Basics(Case):
             done = subprocess.run([VMOCTL, "help"], stdout=full, stderr=subprocess.PIPE, text=True)
         self.assertEqual(1, done.returncode)
         self.assertIn("cannot write the output: No space left", done.stderr)
+        # In a script, at the command whose output is lost.
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([VMOCTL, "run", "-"], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, input="echo a\necho b\n")
+        self.assertEqual((1, "vmoctl: cannot write the output: No space left on device (ENOSPC)\n"),
+                         (done.returncode, done.stderr))
 
 
 class Family(Case):
@@ -361,6 +376,38 @@ class Data(Case):
                       ["object"]["flags"])
         self.bad(f"load a {name}\nload a {name}", "EEXIST")
 
+    def test_load_what_is_cut(self):
+        """A file that loses its end meanwhile, which then looks like a hole."""
+        script = store("script", f"load a {path('in')}\n".encode())
+        for _ in range(20):
+            with open(path("in"), "wb") as f:
+                f.write(b"x" * (64 * MIB))
+                f.seek(200 * MIB)
+                f.write(b"end")
+            with subprocess.Popen([VMOCTL, "run", script], env=env(), stderr=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL, text=True) as process:
+                names = f"/proc/{process.pid}/fd/"
+
+                def reads(names=names):
+                    return any(os.readlink(names + fd) == path("in") for fd in os.listdir(names))
+
+                while process.poll() is None:
+                    try:
+                        if reads():
+                            break
+                    except FileNotFoundError:
+                        pass
+                process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+                os.truncate(path("in"), 100 * MIB)
+                process.send_signal(signal.SIGCONT)
+                err = process.stderr.read()
+            if process.returncode:  # else it was through before
+                break
+        os.unlink(path("in"))
+        self.assertEqual(1, process.returncode)
+        self.assertIn("became shorter", err)
+
     def test_load_streams(self):
         script = store("script", b"load a -\nsum a\ninfo a\n")
         for data in (b"", b"x", os.urandom(3 * MIB + 17)):
@@ -400,7 +447,12 @@ class Data(Case):
         store("out", b"y" * 100000)
         self.script(f"create a 8K\nwrite a 4K hello\ndump a {path('out')}")
         self.assertEqual(bytes(4096) + b"hello" + bytes(4091), fetch("out"))
-        self.bad("create a 1\ndump a /dev/full", "ENOSPC", "/dev/full")
+        self.bad("create a 1\ndump a /dev/full", "ENOSPC", "/dev/full", "no room")
+        # Onto itself: 3 is the device, 4 the object.
+        text = "create a 4K --resizable\nwrite a 0 x\ndump a /proc/self/fd/4\n"
+        self.bad(text, None, "are one object")
+        done = ctl("--json", "shell", stdin=text + "read a 0 1\n")
+        self.assertEqual(b"x".hex(), documents(done.out)[-1]["read"]["hex"])
         self.bad("create a 1\ndump a /nonexistent/x", "ENOENT")
         done = ctl("--json", "run", "-", stdin="create a 1\ndump a -")
         self.assertEqual(2, done.returncode)
@@ -434,7 +486,9 @@ class Data(Case):
         self.bad("create a 4K\nread a 0 4097", "ERANGE", "info")
         self.assertEqual(2, ctl("--json", "run", "-", stdin="create a 1\nread --raw a").returncode)
         done = ctl("--json", "run", "-", stdin="create a 1T\nread a")
-        self.assertEqual("ENOMEM", documents(done.out)[-1]["error"]["errno"])
+        self.assertEqual("E2BIG", documents(done.out)[-1]["error"]["errno"])
+        self.bad("create a 17M\nread a 0 16777217", "E2BIG", "16M")
+        self.assertEqual("00" * MIB, self.answers("create a 2M\nread a 4K 1M")[1]["read"]["hex"])
 
     def test_sum(self):
         zeroes = hashlib.sha256(bytes(3 * MIB + 5)).hexdigest()
@@ -456,9 +510,10 @@ class Data(Case):
             return self.answers(text)[-1]["diff"]
 
         base = "create a 64K\nwrite a 100 x\nclone a b"
-        self.assertEqual({"equal": True, "ranges": [], "bytes": 0}, diff(base))
+        self.assertEqual({"equal": True, "ranges": [], "bytes": 0, "truncated": False},
+                         diff(base))
         changed = base + "\nwrite a 4K y\nwrite b 8193 yyy\nwrite b 60K z"
-        self.assertEqual({"equal": False, "bytes": 12288,
+        self.assertEqual({"equal": False, "bytes": 12288, "truncated": False,
                           "ranges": [{"offset": 4096, "length": 8192},
                                      {"offset": 61440, "length": 4096}]}, diff(changed))
         self.assertEqual([{"offset": 4096, "length": 1}, {"offset": 8193, "length": 3},
@@ -475,6 +530,18 @@ class Data(Case):
         out = self.script(changed + "\ndiff a b --no-fail\ndiff a a")
         self.assertTrue(out.endswith("offset 4096 length 8192 (8K)\noffset 61440 length 4096 (4K)\n"
                                      "2 ranges, 12K in all\nequal\n"), out)
+
+    def test_diff_of_very_much(self):
+        """A document has a limit, the text none; what is counted is all."""
+        text = (f"load a {store('a', b'xy' * 66000)}\nload b {store('b', b'xz' * 66000)}\n"
+                "diff --exact --no-fail a b")
+        answer = self.answers(text)[-1]["diff"]
+        self.assertEqual((True, 66000, 65536, {"offset": 131071, "length": 1}),
+                         (answer["truncated"], answer["bytes"], len(answer["ranges"]),
+                          answer["ranges"][-1]))
+        lines = self.script(text).splitlines()
+        self.assertEqual(["offset 131999 length 1 (1)", "66000 ranges, 64.5K in all"], lines[-2:])
+        self.assertEqual(2 + 66000 + 1, len(lines))
 
     def test_diff_in_scripts(self):
         """A difference ends a script, as what fails does, but not without a word."""
@@ -563,6 +630,25 @@ class Lists(Case):
         # One whose parent is not in sight.
         family = self.answers(self.SCRIPT + "close base\ntree")[-1]["tree"]["families"]
         self.assertIn({"middle": [{"leaf": []}]}, [self.shape(f) for f in family])
+
+    def test_deep_tree(self):
+        """Neither the indentation nor the documents grow with what others have made."""
+        script = "create n0 4K\n" + "".join(f"clone n{i} n{i + 1}\n" for i in range(99))
+        out = self.script(script + "tree")
+        self.assertIn("100 objects, ", out)
+        lines = out.splitlines()[-101:-1]
+        self.assertEqual([3 * i for i in range(64)],
+                         [re.search(r"n\d", line).start() for line in lines[:64]])
+        self.assertRegex(lines[64], rf"\A {{{3 * 63}}}└─ n64 ")
+        self.assertRegex(lines[99], rf"\A {{{3 * 63}}}└─ \[99\] n99 ")
+        self.assertEqual(1, len({len(line) for line in lines}))
+        nodes = self.answers(script + "tree")[-1]["tree"]["families"]
+        for i in range(64):
+            self.assertEqual([f"n{i}"], [node["label"] for node in nodes])
+            parent, nodes = nodes[0]["id"], nodes[0]["members"]
+        self.assertEqual([f"n{i}" for i in range(64, 100)], [node["label"] for node in nodes])
+        self.assertEqual([[]] * 36, [node["members"] for node in nodes])
+        self.assertEqual(list(range(parent, parent + 36)), [node["parent_id"] for node in nodes])
 
     def test_nothing(self):
         self.assertEqual([], self.answers("list")[0]["list"]["objects"])
@@ -664,6 +750,19 @@ class Foreign(Case):
                 out += process.stdout.read()
             self.assertEqual((0, 4 * MIB), (process.returncode, len(out)))
             self.assertEqual(want, out[3 * MIB:3 * MIB + 5])
+
+    def test_resized_meanwhile(self):
+        """A copy that is of no state of the object is none."""
+        for size in ("5M", "3M"):
+            self.shell.do("resize theirs 4M")
+            with subprocess.Popen([VMOCTL, self.object, "dump", "-"], env=env(), text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                process.stdout.read(1)
+                self.shell.do("resize theirs " + size)
+                err = process.communicate()[1]
+            self.assertEqual(1, process.returncode)
+            self.assertIn("changed its size while it was read", err)
+            self.assertIn("--snapshot", err)
 
     def test_list(self):
         self.shell.do("clone theirs child --no-write")
@@ -767,13 +866,19 @@ class Foreign(Case):
                 "assert not libc.prctl(38, 1, 0, 0, 0)\n"
                 "assert not libc.prctl(22, 2, ctypes.byref(p))\n"
                 "os.execv(sys.argv[1], sys.argv[1:])\n")
+        other = self.shell.do("create odd 1")["object"]["id"]
+        self.shell.do('name odd "grün \\\\ \\x9b \\\\1"')
+        listed = [o["name"] for o in documents(ctl("--json", "list").out)[0]["list"]["objects"]
+                  if o["id"] == other]
         done = subprocess.run([sys.executable, "-c", deny, VMOCTL, "--json", "list"],
                               capture_output=True, text=True)
         objects = json.loads(done.stdout)["list"]["objects"]
         theirs = [o for o in objects if o["id"] == self.id][0]
+        odd = [o["name"] for o in objects if o["id"] == other]
         self.assertEqual(("theirs", 1 << 16, 0, 0),
                          tuple(theirs[k] for k in ("name", "size", "children", "parent_id")))
         self.assertNotIn("kind", theirs)
+        self.assertEqual((["grün \\\\ \\233 \\\\1"], listed), (odd, odd))
         done = subprocess.run([sys.executable, "-c", deny, VMOCTL, "list"], capture_output=True,
                               text=True)
         self.assertRegex(done.stdout, r"(?m)^ *\d+  \? +64K +- +- +- +-  theirs  in ")
@@ -792,7 +897,15 @@ class Scripts(Case):
                           "vmoctl: the object is of fixed size: make it with --resizable\n"),
                          (done.returncode, done.err))
         self.assertIn("No such file", ctl("run", "/nonexistent").err)
-        self.assertEqual(1, ctl("run", "/tmp").returncode)
+        # What cannot be read is not what is empty.
+        self.exits(1, ctl("run", "/tmp"), err="vmoctl: cannot read /tmp: Is a directory (EISDIR)\n")
+        for how, errno in (("shell </tmp", "EISDIR"), ("shell <&-", "EBADF"),
+                           ("run - <&-", "EBADF")):
+            done = subprocess.run(["sh", "-c", '"$0" ' + how, VMOCTL], capture_output=True,
+                                  text=True)
+            self.assertEqual((1, ""), (done.returncode, done.stdout), how)
+            self.assertIn(f"cannot read stdin: {os.strerror(getattr(os_errno, errno))}",
+                          done.stderr)
 
     def test_words(self):
         out = self.script('''echo one 'two  "words"' "a\\"b\\x41\\\\" x\\ y "" z"q"'r'#s # t\n''')
@@ -911,6 +1024,71 @@ class Names(Case):
         self.assertEqual("x" * 63, self.answers("create " + "x" * 63 + " 1")[0]["object"]["name"])
 
 
+class Readme(Case):
+    """What README.md shows is what is printed."""
+
+    README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../README.md")
+
+    def test_transcript(self):
+        with open(self.README, encoding="utf-8") as f:
+            want = re.search(r"(?ms)^```\n(vmo> .*?)^```$", f.read()).group(1)
+        script = "".join(re.findall(r"(?m)^vmo> (.*\n)", want))
+        self.assertLess(5, script.count("\n"))
+        got = self.good(ctl("run", "--echo", "-", stdin=script))
+        base = int(re.search(r"id (\d+)", got).group(1)) - 1
+        # Objects are counted from the module's first one on.
+        got = re.sub(r"(id|from) (\d+)", lambda m: f"{m[1]} {int(m[2]) - base}", got)
+        table = re.compile(r"(?m)^(\S.{8,13}) +\d+( +(?:object|snapshot) )")
+        self.assertEqual(table.sub(r"\1\2", want), table.sub(r"\1\2", got))
+
+    def test_module(self):
+        """modprobe finds what is installed; what is in use stays; without it, who asks is told."""
+        ko, release, tree = os.environ.get("VMO_KO"), os.uname().release, path("tree")
+        if not ko:
+            self.skipTest("VMO_KO does not name the module")
+
+        def tool(*args):
+            done = subprocess.run(args, capture_output=True, text=True,
+                                  env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"})
+            return done.returncode, done.stderr
+
+        def leave_loaded():
+            if not os.path.exists("/sys/module/vmo"):
+                self.assertEqual((0, ""), tool("insmod", ko))
+
+        def counters():
+            with open("/sys/kernel/debug/vmo/counters", encoding="ascii") as f:
+                found = dict(line.split()[:2] for line in f if line.split()[1:])
+            return [found[key] for key in ("pages", "nodes", "objects")]
+
+        # The guest looks at them at its end, when they are those of another module.
+        for _ in range(50):
+            if counters() == ["0"] * 3:
+                break
+            time.sleep(0.1)
+        self.assertEqual(["0"] * 3, counters())
+        self.addCleanup(leave_loaded)
+        with Shell() as shell:
+            shell.do("create a 4K")
+            self.assertEqual((1, "rmmod: ERROR: Module vmo is in use\n"), tool("rmmod", "vmo"))
+            self.assertIn(f" in {shell.fd_of('a')} vmoctl\n", self.good(ctl("list")))
+        self.assertEqual((0, ""), tool("rmmod", "vmo"))
+        done = ctl("probe")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("cannot open /dev/vmo: No such device (ENODEV)\nvmoctl: ", done.err)
+        self.assertIn("modprobe vmo", done.err)
+        self.assertIn("not found", tool("modprobe", "-d", tree, "vmo")[1])
+        to = f"{tree}/lib/modules/{release}/updates/module"
+        os.makedirs(to)
+        shutil.copy(ko, to)
+        self.assertEqual(0, tool("depmod", "-b", tree, release)[0])
+        self.assertEqual((0, ""), tool("modprobe", "-d", tree, "vmo"))
+        self.good(ctl("probe"))
+        status, err = tool("insmod", ko)
+        self.assertEqual(1, status)
+        self.assertIn("File exists", err)
+
+
 class Terminal(Case):
     def on_terminal(self, args, steps, stdin=None, timeout=60):
         """Runs vmoctl with a terminal for standard error (and the rest, unless given)."""
@@ -998,6 +1176,21 @@ class Terminal(Case):
             (b"8796093022208", b""), (b"vmo> ", b"\x04")])
         self.assertEqual(0, status, out)
         self.assertNotIn(b"\nnot this", out)
+
+    def test_interrupted_script(self):
+        """Also where the command that was running does not mind."""
+        store("loop.vmo", b"create a 64M\necho started\n" + b"commit a\nzero a\n" * 1000)
+        status, out = self.on_terminal(["shell"], [
+            (b"vmo> ", f"run {path('loop.vmo')}\n".encode()), (b"\nstarted", b"\x03"),
+            (b"loop.vmo ends here: ", b""), (b"(EINTR)", b""), (b"vmo> ", b"\x04")])
+        self.assertEqual(1, status, out)
+
+    def test_letters(self):
+        status, out = self.on_terminal(["shell"], [
+            (b"vmo> ", b"create a 1\n"), (b"vmo> ", 'name a "grün €"\n'.encode()),
+            (b"vmo> ", b"info a\n"), ("name             grün €".encode(), b""),
+            (b"vmo> ", b"\x04")])
+        self.assertEqual(0, status, out)
 
     def test_end(self):
         status, _ = self.on_terminal(["shell"], [(b"vmo> ", b"bogus\n"),

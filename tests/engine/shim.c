@@ -285,6 +285,15 @@ int vmo_page_copy(struct page *dst, struct page *src)
 	return 0;
 }
 
+bool vmo_page_same(struct page *a, struct page *b)
+{
+	SHIM_ASSERT(!held()->leaves);
+	if ((a && a->poisoned) || (b && b->poisoned))
+		return false;
+	return (a ? __atomic_load_n(&a->data, __ATOMIC_RELAXED) : 0) ==
+	       (b ? __atomic_load_n(&b->data, __ATOMIC_RELAXED) : 0);
+}
+
 bool vmo_page_poisoned(struct page *page)
 {
 	return page->poisoned;

@@ -467,19 +467,36 @@ struct ranges {
 	pgoff_t last[16];
 };
 
-static int collect(pgoff_t first, pgoff_t last, void *arg)
+static bool collect(pgoff_t first, pgoff_t last, void *arg)
 {
 	struct ranges *r = arg;
 
+	if (r->nr == 16)
+		return false;
 	r->first[r->nr] = first;
 	r->last[r->nr++] = last;
-	return r->nr == 16 ? 1 : 0;
+	return true;
+}
+
+/* From @first to @last, as far as there is room. Returns where it stopped. */
+static pgoff_t diff(struct content *a, struct content *b, pgoff_t first, pgoff_t last,
+		    struct ranges *r)
+{
+	pgoff_t key = first, from;
+
+	r->nr = 0;
+	do {
+		from = key;
+		CHECK(!vmo_cow_diff(&a->cow, &b->cow, &key, last, collect, r));
+	} while (key <= last && key > from && r->nr < 16);
+	return key;
 }
 
 static void t_diff(void)
 {
 	struct content *a = content_new(0, 1 << 20), *b;
 	struct ranges r = { 0 };
+	struct page *page;
 	pgoff_t i;
 	long visits;
 
@@ -487,7 +504,7 @@ static void t_diff(void)
 		put(a, i, 1, 0);
 	b = content_snapshot(a, 0, 1 << 20);
 	visits = shim.visits;
-	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, collect, &r));
+	CHECK(diff(a, b, 0, VMO_KEY_MAX, &r) == VMO_KEY_MAX + 1);
 	CHECK(!r.nr && shim.visits - visits <= 1);
 	put(a, 10, 2, 0);
 	put(a, 11, 2, 0);
@@ -495,18 +512,52 @@ static void t_diff(void)
 	put(b, 1 << 19, 2, 0);		/* the tree of b grows, that of a does not */
 	CHECK(!vmo_cow_remove(&a->cow, 3 * L, 3 * L + 4));
 	visits = shim.visits;
-	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, collect, &r));
+	CHECK(diff(a, b, 0, VMO_KEY_MAX, &r) == VMO_KEY_MAX + 1);
 	CHECK(shim.visits - visits < 16 * VMO_TREE_LEVELS);
 	CHECK(r.nr == 4);
 	CHECK(r.first[0] == 10 && r.last[0] == 11);
 	CHECK(r.first[1] == 2 * L && r.last[1] == 2 * L);
 	CHECK(r.first[2] == 3 * L && r.last[2] == 3 * L + 4);
 	CHECK(r.first[3] == 1 << 19);
-	r.nr = 0;
-	CHECK(!vmo_tree_diff(&a->cow.tree, &b->cow.tree, 11, 2 * L, collect, &r));
+	CHECK(diff(a, b, 11, 2 * L, &r) == 2 * L + 1);
 	CHECK(r.nr == 2 && r.first[0] == 11 && r.last[1] == 2 * L);
-	r.nr = 15;			/* resumable: the callback may stop it */
-	CHECK(vmo_tree_diff(&a->cow.tree, &b->cow.tree, 0, VMO_KEY_MAX, collect, &r) == 1);
+	/* Copied, committed, zeroed where nothing was: the bytes are the same. */
+	CHECK(!vmo_cow_commit(&b->cow, 100, 109));
+	CHECK(!vmo_cow_commit(&a->cow, 1 << 18, (1 << 18) + 2));
+	CHECK(diff(a, b, 12, 2 * L - 1, &r) == 2 * L && !r.nr);
+	CHECK(diff(a, b, 1 << 17, (1 << 19) - 1, &r) == 1 << 19 && !r.nr);
+	/* Bad memory cannot be looked at: it counts as different. */
+	page = page_at(b, 105);
+	page->poisoned = true;
+	CHECK(diff(a, b, 104, 106, &r) == 107 && r.nr == 1 && r.first[0] == 105);
+	page->poisoned = false;
+	content_free(a);
+	content_free(b);
+}
+
+/* Where there is no more room, and after so many leaves, it goes on later. */
+static void t_diff_in_parts(void)
+{
+	struct content *a = content_new(0, 1 << 20), *b = content_new(0, 1 << 20);
+	struct ranges r = { 0 };
+	pgoff_t i, key = 0;
+	int calls = 0;
+
+	for (i = 0; i < 40; i += 2)
+		put(a, i, 1, 0);
+	CHECK(diff(a, b, 0, 1000, &r) == 32 && r.nr == 16 && r.last[15] == 30);
+	CHECK(diff(a, b, 32, 1000, &r) == 1001 && r.nr == 4 && r.first[0] == 32);
+	CHECK(!vmo_cow_commit(&a->cow, 0, 200 * L));
+	for (i = 0; i < 200 * L; i++)
+		put(a, i, 1, 0);
+	r.nr = 0;
+	while (key < 200 * L) {
+		CHECK(!vmo_cow_diff(&a->cow, &b->cow, &key, 200 * L - 1, collect, &r));
+		calls++;
+	}
+	CHECK(calls > 1 && r.nr == calls && !r.first[0] && r.last[r.nr - 1] == 200 * L - 1);
+	for (i = 1; i < (pgoff_t)r.nr; i++)
+		CHECK(r.first[i] == r.last[i - 1] + 1);
 	content_free(a);
 	content_free(b);
 }
@@ -823,7 +874,8 @@ static void t_transfer_refused(void)
 	vmo_cow_unpin(&a->cow, 9, 9);
 	c = content_snapshot(a, 4, 4 * L);
 	page->poisoned = true;
-	CHECK(transfer(b, 0, a, 4, 3 * L) == -EIO && page_at(a, 9) == page && shim.copies == copies);
+	CHECK(transfer(b, 0, a, 4, 3 * L) == -EIO && page_at(a, 9) == page);
+	CHECK(shim.copies == copies);
 	page->poisoned = false;
 	content_free(c);
 	content_free(b);
@@ -939,6 +991,7 @@ int main(void)
 		{ "seek: data and holes", t_seek },
 		{ "usage: the sum of a family is what it holds", t_usage },
 		{ "diff: ranges, heights, equal nodes skipped", t_diff },
+		{ "diff: stops and goes on", t_diff_in_parts },
 		{ "iteration skips gaps", t_iterate },
 		{ "n2 n5 k6 inv-4.7: what a pin keeps and blocks", t_pin },
 		{ "n4: 65,535 pins of a page", t_pin_most },

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "vmoctl.h"
 
@@ -49,6 +50,22 @@ uint64_t content_data(struct content *content, uint64_t at)
 	return (uint64_t)data < content->size ? (uint64_t)data : content->size;
 }
 
+/*
+ * What an object that shrinks had there reads as a hole, and what it grows by is
+ * left out: neither is content that it ever had.
+ */
+enum status content_same_size(struct call *call, const struct content *content)
+{
+	struct stat st;
+
+	if (fstat(vmo_fd(content->vmo), &st))
+		return fail(call, errno, "cannot ask for the size");
+	if ((uint64_t)st.st_size == content->size)
+		return OK;
+	fail(call, EAGAIN, "an object changed its size while it was read");
+	return fail_hint(call, "do it again, or to a snapshot (sum and dump: --snapshot)");
+}
+
 int content_read(struct content *content, uint64_t at, size_t count)
 {
 	if (interrupted) {
@@ -80,7 +97,8 @@ ssize_t content_piece(struct content *content, uint64_t at, bool *hole)
 	return -1;
 }
 
-struct vmo *instant(struct call *call, struct vmo *vmo)
+/* The object, or with --snapshot a snapshot that lives as long as the command. */
+static struct vmo *instant(struct call *call, struct vmo *vmo)
 {
 	struct vmo_info info;
 	struct vmo *snapshot;
@@ -99,4 +117,13 @@ struct vmo *instant(struct call *call, struct vmo *vmo)
 	}
 	call->ctl->temps[call->ctl->nr_temps++] = snapshot;
 	return snapshot;
+}
+
+enum status content_open_first(struct call *call, struct content *content)
+{
+	struct vmo *vmo = object_arg(call, 0);
+
+	if (vmo)
+		vmo = instant(call, vmo);
+	return vmo ? content_open(call, vmo, content) : call->ctl->error.status;
 }

@@ -178,7 +178,10 @@ static enum status ask_module(struct call *call, struct vmo_probe *probe)
 	}
 	err = vmo_device_probe(dev, probe, sizeof(*probe)) ? errno : 0;
 	close(dev);
-	return err ? fail(call, err, "cannot probe the module") : OK;
+	if (!err)
+		return OK;
+	fail(call, err, "cannot probe the module");
+	return fail_hint(call, "%s", vmo_device_explain(err == ENOTTY ? EPROTONOSUPPORT : err));
 }
 
 enum status cmd_probe(struct call *call)
@@ -204,18 +207,32 @@ enum status cmd_probe(struct call *call)
 	return OK;
 }
 
+/* Empty if the kernel does not say. */
+static void module_version(char *text, size_t size)
+{
+	FILE *f = fopen("/sys/module/vmo/version", "re");
+
+	if (!f || !fgets(text, size, f))
+		*text = 0;
+	text[strcspn(text, "\n")] = 0;
+	if (f)
+		fclose(f);
+}
+
 /* Of the module only if there is one: that is no error. */
 enum status cmd_version(struct call *call)
 {
 	struct vmo_probe probe;
 	bool loaded = !ask_module(call, &probe);
 	struct json_object *json;
+	char module[64];
 
+	module_version(module, sizeof(module));
 	if (call->ctl->format == TEXT) {
 		printf("vmoctl  " VMOCTL_VERSION ", for ABI %d\n", VMO_ABI_VERSION);
 		printf("libvmo  %s\n", vmo_library_version());
 		if (loaded)
-			printf("module  ABI %u\n", probe.abi);
+			printf("module  %s, ABI %u\n", *module ? module : "?", probe.abi);
 		else
 			printf("module  cannot be asked: %s\n", strerror(call->ctl->error.err));
 		error_clear(call->ctl);
@@ -226,6 +243,8 @@ enum status cmd_version(struct call *call)
 	json_object_object_add(json, "vmoctl", json_object_new_string(VMOCTL_VERSION));
 	json_object_object_add(json, "vmoctl_abi", json_object_new_int(VMO_ABI_VERSION));
 	json_object_object_add(json, "libvmo", json_object_new_string(vmo_library_version()));
+	json_object_object_add(json, "module",
+			       *module ? json_object_new_string(module) : NULL);
 	json_object_object_add(json, "module_abi",
 			       loaded ? json_object_new_int64(probe.abi) : NULL);
 	answer(call, "version", json);

@@ -253,7 +253,13 @@ struct content {
 };
 
 enum status content_open(struct call *call, const struct vmo *vmo, struct content *content);
+
+/* Of argument 0, or with --snapshot of a snapshot that lives as long as the command. */
+enum status content_open_first(struct call *call, struct content *content);
 void content_close(struct content *content);
+
+/* Whether the size is that of content_open(), or else an error. */
+enum status content_same_size(struct call *call, const struct content *content);
 
 /* First byte at or behind @at that is not in a hole; size if there is none. */
 uint64_t content_data(struct content *content, uint64_t at);
@@ -266,9 +272,6 @@ int content_read(struct content *content, uint64_t at, size_t count);
  * if they are of a hole, and then the buffer is zeroed. Returns the count or -1.
  */
 ssize_t content_piece(struct content *content, uint64_t at, bool *hole);
-
-/* The object, or with --snapshot a snapshot that lives as long as the command. */
-struct vmo *instant(struct call *call, struct vmo *vmo);
 
 /* ---- shell.c ------------------------------------------------------------------------ */
 

@@ -77,6 +77,7 @@ struct vmo_probe {
 #define VMO_FEATURE_TRANSFER	(1ULL << 8)
 #define VMO_FEATURE_PAGES	(1ULL << 9)	/* VMO_PAGES, VMO_LOOKUP */
 #define VMO_FEATURE_USAGE	(1ULL << 10)	/* VMO_USAGE, VMO_STATS */
+#define VMO_FEATURE_DIFF	(1ULL << 11)
 
 /* Bytes of a name, with the zero at the end. */
 #define VMO_NAME_SIZE		64
@@ -234,7 +235,7 @@ struct vmo_reference {
  * New memory reads zero, and so do the bytes behind the content size in the
  * last page. Whatever shrinking cuts is gone, for references too; clones keep
  * what they share. A pinned page in the cut is EBADFD, and then nothing
- * happens. (Z1, Z2)
+ * happens, but that the new last page may have become the object's own. (Z1, Z2)
  *
  * The descriptor has to be writable (EACCES). An object of fixed size: EPERM.
  * A reference that was not made resizable: EACCES.
@@ -262,7 +263,8 @@ struct vmo_resize {
  * and nothing happens. (T6)
  *
  * %VMO_OP_ZERO: let the range read zero. Whole pages are given up, but for
- * pinned ones, which stay and are zeroed. (O1 to O3)
+ * pinned ones, which stay and are zeroed. After an error part of it may be done. (O1
+ * to O3)
  *
  * The descriptor has to be writable (EACCES).
  */
@@ -477,6 +479,49 @@ struct vmo_page_run {
 #define VMO_PAGE_WRITABLE	(1U << 3)	/* may be written without asking */
 
 /**
+ * struct vmo_diff - where two objects of a family differ (VMO_DIFF, on an object)
+ * @offset: bytes in this object; page aligned (EINVAL). Out: where to go on
+ * @length: bytes; page aligned (EINVAL). A range that is not inside of the object is
+ *	ERANGE. Out: what is left; 0 at the end
+ * @ranges: pointer to an array of struct vmo_range
+ * @count: its length; 0 is EINVAL. Out: how many are filled in
+ * @other_fd: the object to compare with. It has to stem from the same first ancestor
+ *	(EINVAL), by clones, slices and references in any order
+ * @flags: must be 0
+ * @reserved: must be 0
+ *
+ * Compares at the same place of the family: a window of a clone, or a slice, with what
+ * it is a window of. Ranges are in order and apart, and hold the pages whose bytes
+ * differ, neither more nor less, as long as nobody writes meanwhile. Where the other
+ * object has no memory, before its window or past its end, nothing is compared: sizes
+ * are told by VMO_INFO. The time it takes grows with the pages that were written on one
+ * of the two sides since they were parted, not with their sizes. A long range is
+ * compared piece by piece, each at one instant.
+ *
+ * Both descriptors have to be readable (EACCES). One that is no object is EINVAL, one
+ * that is not open EBADF.
+ */
+struct vmo_diff {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 ranges;
+	__u32 count;
+	__s32 other_fd;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct vmo_range - bytes in a row
+ * @offset: from the start of the object
+ * @length: bytes
+ */
+struct vmo_range {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+};
+
+/**
  * struct vmo_lookup - where in memory the pages are (VMO_LOOKUP, on an object)
  * @offset: bytes; page aligned with VMO_LOOKUP_CONTIGUOUS (EINVAL). Out: where to
  *	go on
@@ -658,5 +703,6 @@ struct vmo_info {
 #define VMO_PAGES	_IOWR(VMO_IOC, 0x1c, struct vmo_pages)
 #define VMO_LOOKUP	_IOWR(VMO_IOC, 0x1d, struct vmo_lookup)
 #define VMO_USAGE	_IOWR(VMO_IOC, 0x1e, struct vmo_usage)
+#define VMO_DIFF	_IOWR(VMO_IOC, 0x1f, struct vmo_diff)
 
 #endif

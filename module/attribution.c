@@ -205,13 +205,20 @@ static bool is_oldest(struct vmo_content *content)
 static int count(struct vmo_content *content, pgoff_t first, pgoff_t last, bool exclusive,
 		 struct vmo_charges *charges)
 {
-	int err = vmo_cow_usage(&content->cow, first, last, &charges->tally);
+	struct vmo_tally *tally = &charges->tally;
+	int err = vmo_cow_usage(&content->cow, first, last, tally);
 
 	if (err || !exclusive)
 		return err;
-	charges->exclusive = charges->tally.pages;
-	return is_oldest(content) && !content->cow.has_base ? 0 :
-		count_exclusive(content, first, last, &charges->exclusive);
+	charges->exclusive = tally->pages;
+	if (is_oldest(content) && !content->cow.has_base)
+		return 0;
+	err = count_exclusive(content, first, last, &charges->exclusive);
+	/* The family may have changed since: what is told adds up even then. */
+	if (!content->cow.has_base)
+		charges->exclusive = min(charges->exclusive, tally->pages);
+	charges->exclusive = max(charges->exclusive, tally->private);
+	return err;
 }
 
 /* ---- asking ------------------------------------------------------------ */

@@ -675,8 +675,9 @@ struct vmo_stats {
  *
  * Pages are charged to the object that is not a slice or a reference: for
  * those the five counts from committed_bytes to metadata_bytes, and
- * exclusive_bytes, are 0. (L5, F5) Counts of one object are from one instant; of
- * several they add up while nobody changes the family.
+ * exclusive_bytes, are 0. (L5, F5) Counts of one object are from one instant, but for
+ * exclusive_bytes, which may be later; of several they add up while nobody changes the
+ * family.
  */
 struct vmo_info {
 	__aligned_u64 id;

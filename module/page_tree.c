@@ -1220,7 +1220,6 @@ struct side {
 	bool ours;
 };
 
-/* The page in slot @i; *@ours if its leaf is reached by us alone. */
 static struct page *side_page(const struct side *s, unsigned int i)
 {
 	return s->node ? vmo_slot_page(to_leaf(s->node)->slot[i]) : NULL;
@@ -1250,29 +1249,41 @@ static void private_slot(const struct side *a, const struct side *b, unsigned in
 		tally->private += b->ours && vmo_page_shares(pb) == 1;
 }
 
+static void private_slots(const struct side *a, const struct side *b, u64 mask,
+			  struct vmo_tally *tally)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i))
+			private_slot(a, b, i, tally);
+}
+
 static void private_leaves(struct window *w, const struct side *a, const struct side *b,
 			   pgoff_t base, struct vmo_tally *tally)
 {
 	struct vmo_leaf *lo = to_leaf(a->node ? a->node : b->node);
 	struct vmo_leaf *hi = to_leaf(b->node ? b->node : a->node);
 	u64 mask = vmo_leaf_bits(~0ULL, base, w->first, w->last);
-	unsigned int i;
 
 	if (hi < lo)
 		swap(lo, hi);
-	spin_lock(&lo->lock);
-	if (hi != lo)
+	if (hi == lo) {
+		spin_lock(&lo->lock);
+		private_slots(a, b, mask, tally);
+		spin_unlock(&lo->lock);
+	} else {
+		spin_lock(&lo->lock);
 		spin_lock_nested(&hi->lock, SINGLE_DEPTH_NESTING);
-	for (i = 0; i < VMO_LEAF_SLOTS; i++)
-		if (mask & BIT_ULL(i))
-			private_slot(a, b, i, tally);
-	if (hi != lo)
+		private_slots(a, b, mask, tally);
 		spin_unlock(&hi->lock);
-	spin_unlock(&lo->lock);
+		spin_unlock(&lo->lock);
+	}
 	cond_resched();
 }
 
-/* How many of the references to a node are ours: from each tree one, unless above it
+/*
+ * How many of the references to a node are ours: from each tree one, unless above it
  * the two are one already.
  */
 static void take_refs(struct side *a, struct side *b, bool one)

@@ -927,6 +927,7 @@ int main(int argc, char **argv)
 	}
 	ksft_print_header();
 	ksft_set_plan(1);
-	ksft_test_result_skip("n3_t4_k10_each_allocation_fails: this kernel cannot inject failures\n");
+	ksft_test_result_skip("%s: this kernel cannot inject failures\n",
+			      "n3_t4_k10_each_allocation_fails");
 	ksft_finished();
 }

@@ -313,7 +313,8 @@ static bool changes_0(const struct op *op)
 {
 	return is_double(op) || op->run == op_store0 || op->run == op_write0 ||
 	       op->run == op_remove || op->run == op_remove_all || op->run == op_device ||
-	       op->run == op_rewind || op->run == op_move || op->run == op_take || op->run == op_give;
+	       op->run == op_rewind || op->run == op_move || op->run == op_take ||
+	       op->run == op_give;
 }
 
 /* ---- scenes ------------------------------------------------------------ */

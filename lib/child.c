@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Objects that are made from objects. */
+/* Objects that are made from objects, and handles that may less. */
 #include "private.h"
 
 VMO_API struct vmo *vmo_clone(const struct vmo *vmo, uint64_t offset, uint64_t size,
@@ -28,6 +28,13 @@ VMO_API struct vmo *vmo_slice(const struct vmo *vmo, uint64_t offset, uint64_t s
 	struct vmo_slice arg = { .offset = offset, .size = size, .flags = flags, .fd = -1 };
 
 	return vmo_handle_new(ioctl(vmo->fd, VMO_SLICE, &arg) ? -1 : arg.fd);
+}
+
+VMO_API struct vmo *vmo_restrict(const struct vmo *vmo, unsigned int rights)
+{
+	struct vmo_restrict arg = { .rights = rights, .fd = -1 };
+
+	return vmo_handle_new(ioctl(vmo->fd, VMO_RESTRICT, &arg) ? -1 : arg.fd);
 }
 
 VMO_API struct vmo *vmo_reference(const struct vmo *vmo, unsigned int flags)

@@ -54,6 +54,11 @@ VMO_API int vmo_device_probe(int dev, struct vmo_probe *probe, size_t size)
 	return vmo_ask(dev, VMO_PROBE, probe, size);
 }
 
+VMO_API int vmo_device_stats(int dev, struct vmo_stats *stats, size_t size)
+{
+	return vmo_ask(dev, VMO_STATS, stats, size);
+}
+
 VMO_API const char *vmo_device_explain(int err)
 {
 	switch (err) {

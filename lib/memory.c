@@ -11,6 +11,13 @@ VMO_API int vmo_resize(const struct vmo *vmo, uint64_t size)
 	return ioctl(vmo->fd, VMO_RESIZE, &arg);
 }
 
+VMO_API int vmo_rewind(const struct vmo *vmo)
+{
+	struct vmo_rewind arg = { .flags = 0 };
+
+	return ioctl(vmo->fd, VMO_REWIND, &arg);
+}
+
 static int op_range(const struct vmo *vmo, unsigned int op, uint64_t offset, uint64_t length)
 {
 	struct vmo_op_range arg = { .op = op, .offset = offset, .length = length };
@@ -31,6 +38,17 @@ VMO_API int vmo_decommit(const struct vmo *vmo, uint64_t offset, uint64_t length
 VMO_API int vmo_zero(const struct vmo *vmo, uint64_t offset, uint64_t length)
 {
 	return op_range(vmo, VMO_OP_ZERO, offset, length);
+}
+
+VMO_API int vmo_transfer(const struct vmo *to, uint64_t to_offset, const struct vmo *from,
+			 uint64_t from_offset, uint64_t length)
+{
+	struct vmo_transfer arg = {
+		.offset = to_offset, .length = length, .src_offset = from_offset,
+		.src_fd = from->fd,
+	};
+
+	return ioctl(to->fd, VMO_TRANSFER, &arg);
 }
 
 VMO_API int vmo_pin(const struct vmo *vmo, uint64_t offset, uint64_t length, unsigned int flags)

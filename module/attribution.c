@@ -138,9 +138,9 @@ u64 vmo_content_generation(struct vmo_content *content)
 /* Keys that are looked at together. */
 #define CHUNK	32768UL
 
-/* Bits of @known, counted from @first, of what members older than @content have. */
+/* What members older than @content have. */
 static int mark_older(struct vmo_content *content, pgoff_t first, pgoff_t last,
-		      unsigned long *known)
+		      const struct vmo_known *known)
 {
 	struct vmo_content *older = NULL;
 	int err;
@@ -158,30 +158,43 @@ static int mark_older(struct vmo_content *content, pgoff_t first, pgoff_t last,
 	return 0;
 }
 
-/* A page is charged to the oldest that has it: A1 wants exactly one, alive. */
-static int count_exclusive(struct vmo_content *content, pgoff_t first, pgoff_t last,
-			   u64 *pages)
+static int count_chunks(struct vmo_content *content, pgoff_t first, pgoff_t last,
+			const struct vmo_known *known, u64 *pages)
 {
-	unsigned long *known = bitmap_alloc(CHUNK, GFP_KERNEL_ACCOUNT);
 	pgoff_t to;
 	int err;
 
-	if (!known)
-		return -ENOMEM;
 	for (*pages = 0; first <= last; first = to + 1) {
-		err = vmo_cow_seek(&content->cow, first, last, false, &first);
+		err = vmo_cow_next_held(&content->cow, &first, last);
 		if (err)
-			break;
+			return err == -ENXIO ? 0 : err;
 		to = min(last, first + CHUNK - 1);
-		bitmap_zero(known, CHUNK);
+		bitmap_zero(known->tree, CHUNK);
+		bitmap_zero(known->base, CHUNK);
 		err = mark_older(content, first, to, known);
 		if (!err)
 			err = vmo_cow_count_clear(&content->cow, first, to, known, pages);
 		if (err)
-			break;
+			return err;
 	}
-	bitmap_free(known);
-	return err == -ENXIO ? 0 : err;
+	return 0;
+}
+
+/* A page is charged to the oldest that has it: A1 wants exactly one, alive. */
+static int count_exclusive(struct vmo_content *content, pgoff_t first, pgoff_t last,
+			   u64 *pages)
+{
+	struct vmo_known known = {
+		.tree = bitmap_alloc(CHUNK, GFP_KERNEL_ACCOUNT),
+		.base = bitmap_alloc(CHUNK, GFP_KERNEL_ACCOUNT),
+	};
+	int err = -ENOMEM;
+
+	if (known.tree && known.base)
+		err = count_chunks(content, first, last, &known, pages);
+	bitmap_free(known.base);
+	bitmap_free(known.tree);
+	return err;
 }
 
 static bool is_oldest(struct vmo_content *content)
@@ -192,13 +205,20 @@ static bool is_oldest(struct vmo_content *content)
 static int count(struct vmo_content *content, pgoff_t first, pgoff_t last, bool exclusive,
 		 struct vmo_charges *charges)
 {
-	int err = vmo_cow_usage(&content->cow, first, last, &charges->tally);
+	struct vmo_tally *tally = &charges->tally;
+	int err = vmo_cow_usage(&content->cow, first, last, tally);
 
 	if (err || !exclusive)
 		return err;
-	charges->exclusive = charges->tally.pages;
-	return is_oldest(content) ? 0 :
-		count_exclusive(content, first, last, &charges->exclusive);
+	charges->exclusive = tally->pages;
+	if (is_oldest(content) && !content->cow.has_base)
+		return 0;
+	err = count_exclusive(content, first, last, &charges->exclusive);
+	/* The family may have changed since: what is told adds up even then. */
+	if (!content->cow.has_base)
+		charges->exclusive = min(charges->exclusive, tally->pages);
+	charges->exclusive = max(charges->exclusive, tally->private);
+	return err;
 }
 
 /* ---- asking ------------------------------------------------------------ */
@@ -257,11 +277,14 @@ int vmo_object_usage(struct vmo *vmo, u64 offset, u64 length, struct vmo_charges
 
 	memset(charges, 0, sizeof(*charges));
 	/* L5, F5: what is not charged to it, it does not have. */
-	if (vmo->flags & (VMO_OBJ_SLICE | VMO_OBJ_REFERENCE) || offset >= size || !length)
+	if (vmo->flags & (VMO_OBJ_SLICE | VMO_OBJ_REFERENCE) || !length)
+		return 0;
+	/* Of nothing, too: its base may have something. */
+	if (!offset && length >= size)
+		return vmo_content_usage(vmo->content, true, charges);
+	if (offset >= size)
 		return 0;
 	length = min(length, size - offset);
-	if (length == size)
-		return vmo_content_usage(vmo->content, true, charges);
 	this_cpu_inc(queries);
 	return count(vmo->content, vmo->base + (offset >> PAGE_SHIFT),
 		     vmo->base + ((offset + length - 1) >> PAGE_SHIFT), true, charges);

@@ -49,6 +49,7 @@ void vmo_cow_changed(struct vmo_cow_pages *cow, bool family)
 void vmo_cow_destroy(struct vmo_cow_pages *cow)
 {
 	vmo_tree_drop(&cow->tree);
+	vmo_tree_drop(&cow->base_tree);
 	vmo_cow_changed(cow, true);
 }
 
@@ -736,7 +737,8 @@ static int cut_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
-	vmo_cow_changed(cow, true);
+	if (!ret)
+		vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -827,7 +829,8 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 	}
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
-	vmo_cow_changed(cow, true);
+	if (!ret)
+		vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;
@@ -982,6 +985,103 @@ drain:
 	return ret;
 }
 
+/* ---- going back -------------------------------------------------------- */
+
+void vmo_cow_keep_base(struct vmo_cow_pages *cow)
+{
+	vmo_tree_clone(&cow->base_tree, &cow->tree);
+	cow->base_end = cow->end;
+	cow->has_base = true;
+}
+
+/**
+ * struct run - keys that are to be unmapped together
+ * @cow: of this content
+ * @from: first
+ * @to: last
+ * @open: there are some
+ */
+struct run {
+	struct vmo_cow_pages *cow;
+	pgoff_t from;
+	pgoff_t to;
+	bool open;
+};
+
+static void unmap_run(struct run *run)
+{
+	if (run->open)
+		run->cow->ops->unmap(run->cow, run->from, run->to, false);
+	run->open = false;
+}
+
+/* Each call flushes TLBs, so gaps of up to a leaf are worth joining. */
+static void add_to_run(struct run *run, pgoff_t first, pgoff_t last)
+{
+	if (run->open && first - run->to > VMO_LEAF_SLOTS)
+		unmap_run(run);
+	if (!run->open)
+		run->from = first;
+	run->to = last;
+	run->open = true;
+}
+
+/* Nobody is handed out a page of @mask, or a zero page in place of one, any more. */
+static void revoke_change(struct vmo_leaf *leaf, pgoff_t start, u64 mask, void *arg)
+{
+	struct run *run = arg;
+	u64 holes = mask & ~(leaf ? vmo_leaf_pages(leaf) : 0);
+	unsigned int i;
+
+	if (leaf)
+		wait_pages(leaf, mask);
+	if (READ_ONCE(run->cow->zero_mapped))
+		for (i = 0; i < VMO_LEAF_SLOTS; i++)
+			if (holes & BIT_ULL(i))
+				wait_zero_page(run->cow, start + i);
+	add_to_run(run, start + __ffs64(mask), start + fls64(mask) - 1);
+}
+
+/* Content lock exclusive. */
+static void revoke_changes(struct vmo_cow_pages *cow)
+{
+	struct run run = { .cow = cow };
+
+	smp_mb();	/* as in vmo_cow_filled(); here the lock excludes map_hole() */
+	vmo_tree_changes(&cow->tree, &cow->base_tree, 0, VMO_KEY_MAX, revoke_change, &run);
+	unmap_run(&run);
+	if (cow->end > cow->base_end) {
+		wait_zero_pages(cow);
+		cow->ops->unmap(cow, cow->base_end, cow->end - 1, true);
+	}
+}
+
+int vmo_cow_rewind(struct vmo_cow_pages *cow)
+{
+	struct vmo_page_tree old;
+	int ret;
+
+	if (!cow->has_base)
+		return -EOPNOTSUPP;
+	ret = vmo_cow_lock_excl(cow);
+	if (ret)
+		return ret;
+	if (atomic64_read(&cow->pins)) {
+		vmo_cow_unlock_excl(cow);
+		return -EBADFD;
+	}
+	revoke_changes(cow);
+	/* What is the base's from here on is nobody's to write: nothing counts as ours. */
+	cow->epoch = next_epoch();
+	old = cow->tree;
+	vmo_tree_clone(&cow->tree, &cow->base_tree);
+	WRITE_ONCE(cow->end, cow->base_end);	/* read without the lock, as a hint */
+	vmo_cow_unlock_excl(cow);
+	vmo_tree_drop(&old);
+	vmo_cow_changed(cow, true);
+	return 0;
+}
+
 /* ---- asking ------------------------------------------------------------ */
 
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
@@ -992,7 +1092,10 @@ int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 	if (ret)
 		return ret;
 	memset(usage, 0, sizeof(*usage));
-	vmo_tree_usage(&cow->tree, first, last, usage);
+	if (cow->has_base)
+		vmo_tree_usage_both(&cow->tree, &cow->base_tree, first, last, usage);
+	else
+		vmo_tree_usage(&cow->tree, first, last, usage);
 	vmo_cow_unlock_shared(cow);
 	return 0;
 }
@@ -1011,14 +1114,27 @@ static int lock_both_shared(struct vmo_cow_pages *a, struct vmo_cow_pages *b)
 	return 0;
 }
 
+static void mark_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first,
+		      pgoff_t last, const struct vmo_known *known)
+{
+	vmo_tree_same(&a->tree, &b->tree, first, last, known->tree);
+	if (b->has_base)
+		vmo_tree_same(&a->tree, &b->base_tree, first, last, known->tree);
+	if (!a->has_base)
+		return;
+	vmo_tree_same(&a->base_tree, &b->tree, first, last, known->base);
+	if (b->has_base)
+		vmo_tree_same(&a->base_tree, &b->base_tree, first, last, known->base);
+}
+
 int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first,
-		 pgoff_t last, unsigned long *bitmap)
+		 pgoff_t last, const struct vmo_known *known)
 {
 	int ret = lock_both_shared(a, b);
 
 	if (ret)
 		return ret;
-	vmo_tree_same(&a->tree, &b->tree, first, last, bitmap);
+	mark_same(a, b, first, last, known);
 	vmo_cow_unlock_shared(a);
 	if (a != b)
 		vmo_cow_unlock_shared(b);
@@ -1042,25 +1158,53 @@ int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
 	return 0;
 }
 
-int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
-			const unsigned long *bitmap, u64 *pages)
+static u64 count_clear(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t last,
+		       const unsigned long *bitmap)
 {
 	pgoff_t key = first, base;
 	struct vmo_leaf *leaf;
 	unsigned int i;
-	u64 mask;
-	int ret;
+	u64 mask, pages = 0;
 
-	ret = vmo_cow_lock_shared(cow);
-	if (ret)
-		return ret;
-	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false))) {
+	while ((leaf = vmo_tree_next_leaf(tree, &key, last, false))) {
 		base = key & ~VMO_LEAF_MASK;
 		mask = vmo_leaf_bits(vmo_leaf_pages(leaf), base, first, last);
 		for (i = 0; i < VMO_LEAF_SLOTS; i++)
-			*pages += mask & BIT_ULL(i) && !test_bit(base + i - first, bitmap);
+			pages += mask & BIT_ULL(i) && !test_bit(base + i - first, bitmap);
 		key = base + VMO_LEAF_SLOTS;
 		cond_resched();
+	}
+	return pages;
+}
+
+int vmo_cow_next_held(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
+{
+	pgoff_t in_tree = *key, in_base = *key;
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	if (!vmo_tree_next_leaf(&cow->tree, &in_tree, last, false))
+		in_tree = last + 1;
+	if (!vmo_tree_next_leaf(&cow->base_tree, &in_base, last, false))
+		in_base = last + 1;
+	vmo_cow_unlock_shared(cow);
+	*key = min(in_tree, in_base);
+	return *key <= last ? 0 : -ENXIO;
+}
+
+int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			const struct vmo_known *known, u64 *pages)
+{
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	*pages += count_clear(&cow->tree, first, last, known->tree);
+	if (cow->has_base) {
+		/* What is in both has been counted, or not, by the tree. */
+		vmo_tree_same(&cow->tree, &cow->base_tree, first, last, known->base);
+		*pages += count_clear(&cow->base_tree, first, last, known->base);
 	}
 	vmo_cow_unlock_shared(cow);
 	return 0;
@@ -1111,12 +1255,13 @@ static unsigned int page_state(struct vmo_path *path, unsigned int slot, struct 
 {
 	unsigned int state = VMO_STATE_PRESENT;
 
-	if (!path->exclusive || vmo_page_shares(page) > 1)
+	/* Who shared the path may have gone since it was walked, but then for good. */
+	if (path->leaf->writable & BIT_ULL(slot))
+		state |= VMO_STATE_WRITABLE;
+	else if (!path->exclusive || vmo_page_shares(page) > 1)
 		state |= VMO_STATE_SHARED;
 	if (vmo_page_pins(page))
 		state |= VMO_STATE_PINNED;
-	if (path->leaf->writable & BIT_ULL(slot))
-		state |= VMO_STATE_WRITABLE;
 	return state;
 }
 

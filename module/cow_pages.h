@@ -45,6 +45,9 @@ struct vmo_cow_ops {
  *	cleared by who asks what it holds
  * @family_changed: the same for all that share with it. Immutable once it is known to
  *	others; @changed itself until somebody says otherwise.
+ * @base_tree: what vmo_cow_rewind() goes back to; immutable
+ * @base_end: and the end that it goes back to; immutable
+ * @has_base: there are these two; immutable
  * @ops: immutable
  */
 struct vmo_cow_pages {
@@ -57,6 +60,9 @@ struct vmo_cow_pages {
 	bool zero_mapped;
 	bool changed;
 	bool *family_changed;
+	struct vmo_page_tree base_tree;
+	pgoff_t base_end;
+	bool has_base;
 	const struct vmo_cow_ops *ops;
 };
 
@@ -211,6 +217,17 @@ typedef bool (*vmo_walk_fn)(pgoff_t first, pgoff_t last, struct page *page,
 int vmo_cow_walk(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_walk_fn fn,
 		 void *arg);
 
+/* From here on it can go back to what it holds now. Nobody else knows it yet. */
+void vmo_cow_keep_base(struct vmo_cow_pages *cow);
+
+/*
+ * vmo_cow_rewind - go back to what vmo_cow_keep_base() found
+ *
+ * At one instant, to the end that it had then. No lock held. -EOPNOTSUPP without a base,
+ * -EBADFD if anything is pinned, -EINTR; an error changes nothing.
+ */
+int vmo_cow_rewind(struct vmo_cow_pages *cow);
+
 /* Sums up what the content holds. No lock held; -EINTR. */
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 		  struct vmo_tally *usage);
@@ -224,16 +241,35 @@ int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
 		 pgoff_t last, vmo_diff_fn fn, void *arg);
 
+/**
+ * struct vmo_known - pages that are accounted for, of a range of keys
+ * @tree: bits, counted from the first key, of pages in a content's tree
+ * @base: of pages in its base
+ */
+struct vmo_known {
+	unsigned long *tree;
+	unsigned long *base;
+};
+
 /*
- * Sets the bits, counted from @first, of the keys in [@first, @last] that have the same
- * page in both; those of common holes may be set or not. No lock held; -EINTR.
+ * Sets the bits of the keys in [@first, @last] where @a has a page that @b has, too,
+ * there, in its tree or in its base; those of common holes may be set or not. No lock
+ * held; -EINTR.
  */
 int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first,
-		 pgoff_t last, unsigned long *bitmap);
+		 pgoff_t last, const struct vmo_known *known);
 
-/* Adds the pages of [@first, @last] whose bits are clear to @pages. -EINTR. */
+/*
+ * Raises *@key, up to @last, to where the content or its base may have pages. -ENXIO if
+ * there are none, -EINTR.
+ */
+int vmo_cow_next_held(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last);
+
+/*
+ * Adds the pages of [@first, @last] whose bits are clear to @pages, each once. -EINTR.
+ */
 int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
-			const unsigned long *bitmap, u64 *pages);
+			const struct vmo_known *known, u64 *pages);
 
 /*
  * The first key in [@first, @last] with a page (@hole false) or without

@@ -336,8 +336,10 @@ int vmo_cow_transfer(struct vmo_cow_pages *dst, pgoff_t to, struct vmo_cow_pages
 	unlock_both(dst, src);
 	vmo_tree_drop(&t.out);
 	vmo_tree_drop(&t.old);
-	vmo_cow_changed(dst, true);
-	vmo_cow_changed(src, true);
+	if (!ret) {
+		vmo_cow_changed(dst, true);
+		vmo_cow_changed(src, true);
+	}
 	*count = done;
 drain:
 	vmo_pool_drain(&t.pool);

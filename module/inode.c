@@ -426,8 +426,14 @@ struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 	err = vmo_cow_snapshot(&parent->content->cow, &content->cow,
 			       parent->flags & VMO_OBJ_SLICE ? end : VMO_KEY_MAX, copy_pinned);
 	if (err) {
+		/* It never had anything: its end is no event for the family. */
+		content->cow.family_changed = &content->cow.changed;
 		vmo_content_put(content);
 		return ERR_PTR(err);
+	}
+	if (spec->flags & VMO_OBJ_KEEP_BASE) {
+		vmo_cow_keep_base(&content->cow);
+		content->base_size = spec->size;
 	}
 	return file_for_content(content, spec, base);
 }

@@ -35,6 +35,7 @@ union cmd_buffer {
 	struct vmo_usage usage;
 	struct vmo_stats stats;
 	struct vmo_diff diff;
+	struct vmo_rewind rewind;
 };
 
 /**
@@ -83,7 +84,8 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 	probe->features = VMO_FEATURE_SNAPSHOT | VMO_FEATURE_SLICE | VMO_FEATURE_REFERENCE |
 			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
 			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS | VMO_FEATURE_TRANSFER |
-			  VMO_FEATURE_PAGES | VMO_FEATURE_USAGE | VMO_FEATURE_DIFF;
+			  VMO_FEATURE_PAGES | VMO_FEATURE_USAGE | VMO_FEATURE_DIFF |
+			  VMO_FEATURE_REWIND;
 	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
@@ -165,14 +167,14 @@ static unsigned int shared_rights(struct vmo_ucmd *ucmd, bool no_write)
 
 #define CLONE_KINDS	(VMO_CLONE_SNAPSHOT | VMO_CLONE_AT_LEAST_ON_WRITE | VMO_CLONE_MODIFIED)
 #define CLONE_FLAGS	(CLONE_KINDS | VMO_CLONE_NO_WRITE | VMO_CLONE_RESIZABLE |	\
-			 VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM)
+			 VMO_CLONE_COPY_PINNED | VMO_CLONE_LONGTERM | VMO_CLONE_KEEP_BASE)
 
 static bool clone_flags_valid(u32 flags)
 {
 	if (flags & ~CLONE_FLAGS || hweight32(flags & CLONE_KINDS) != 1)
 		return false;
 	return !(flags & VMO_CLONE_NO_WRITE) ||
-	       !(flags & (VMO_CLONE_RESIZABLE | VMO_CLONE_LONGTERM));
+	       !(flags & (VMO_CLONE_RESIZABLE | VMO_CLONE_LONGTERM | VMO_CLONE_KEEP_BASE));
 }
 
 /* K5: without a pager all kinds are snapshots. */
@@ -199,6 +201,8 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 		spec.rights |= VMO_RIGHT_RESIZE;
 	if (clone->flags & VMO_CLONE_LONGTERM)
 		spec.flags |= VMO_OBJ_LONGTERM;
+	if (clone->flags & VMO_CLONE_KEEP_BASE)
+		spec.flags |= VMO_OBJ_KEEP_BASE;
 	return answer_file(ucmd, vmo_file_snapshot(&spec,
 						   clone->flags & VMO_CLONE_COPY_PINNED));
 }
@@ -278,6 +282,20 @@ static int cmd_resize(struct vmo_ucmd *ucmd)
 	if (resize->flags || resize->reserved)
 		return -EINVAL;
 	err = vmo_object_resize(vmo_view_of(file_inode(ucmd->file)), resize->size);
+	if (!err)
+		vmo_file_touch(ucmd->file);
+	return err;
+}
+
+static int cmd_rewind(struct vmo_ucmd *ucmd)
+{
+	struct vmo_rewind *rewind = &ucmd->arg->rewind;
+	int err;
+
+	ucmd->silent = true;
+	if (rewind->flags || rewind->reserved)
+		return -EINVAL;
+	err = vmo_object_rewind(ucmd->vmo);
 	if (!err)
 		vmo_file_touch(ucmd->file);
 	return err;
@@ -530,6 +548,8 @@ static u64 info_flags(struct vmo *vmo)
 		flags |= VMO_INFO_EXEC;
 	if (vmo->content->flags & VMO_CONTENT_LONGTERM)
 		flags |= VMO_INFO_LONGTERM;
+	if (vmo->content->cow.has_base)
+		flags |= VMO_INFO_KEEP_BASE;
 	return flags;
 }
 
@@ -549,7 +569,7 @@ static int cmd_usage(struct vmo_ucmd *ucmd)
 	err = vmo_object_usage(ucmd->vmo, usage->offset, usage->length, &charges);
 	usage->committed_bytes = charges.tally.pages << PAGE_SHIFT;
 	usage->private_bytes = charges.tally.private << PAGE_SHIFT;
-	usage->shared_bytes = usage->committed_bytes - usage->private_bytes;
+	usage->shared_bytes = charges.tally.shared << PAGE_SHIFT;
 	usage->scaled_bytes = charges.tally.scaled >> (32 - PAGE_SHIFT);
 	usage->exclusive_bytes = charges.exclusive << PAGE_SHIFT;
 	usage->metadata_bytes = metadata_bytes(&charges.tally);
@@ -578,7 +598,7 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	info->content_size = i_size_read(file_inode(ucmd->file));
 	info->committed_bytes = tally->pages << PAGE_SHIFT;
 	info->private_bytes = tally->private << PAGE_SHIFT;
-	info->shared_bytes = (tally->pages - tally->private) << PAGE_SHIFT;
+	info->shared_bytes = tally->shared << PAGE_SHIFT;
 	info->scaled_bytes = tally->scaled >> (32 - PAGE_SHIFT);
 	info->exclusive_bytes = charges.exclusive << PAGE_SHIFT;
 	info->metadata_bytes = metadata_bytes(tally);
@@ -631,6 +651,7 @@ static const struct vmo_cmd object_cmds[] = {
 	CMD_PLAIN(VMO_INFO, vmo_info, flags, 0, cmd_info),
 	CMD_PLAIN(VMO_USAGE, vmo_usage, metadata_bytes, 0, cmd_usage),
 	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, VMO_RIGHT_WRITE, cmd_resize),
+	CMD_PLAIN(VMO_REWIND, vmo_rewind, reserved, VMO_RIGHT_WRITE, cmd_rewind),
 	CMD_PLAIN(VMO_NAME, vmo_name, name, 0, cmd_name),
 	CMD(VMO_READ, vmo_rw, actual, -1, VMO_RIGHT_READ, true, cmd_read),
 	CMD(VMO_WRITE, vmo_rw, actual, -1, VMO_RIGHT_WRITE, true, cmd_write),

@@ -338,6 +338,38 @@ int vmo_object_resize(struct vmo_view *view, u64 size)
 	return err;
 }
 
+static int rewind_locked(struct vmo *vmo)
+{
+	struct vmo_content *content = vmo->content;
+	struct inode *host = content->home->mapping->host;
+	loff_t end = (loff_t)content->cow.base_end << PAGE_SHIFT;
+	int err;
+
+	/* As in set_pages(): the host covers what can be mapped, before and after. */
+	if (end > i_size_read(host))
+		i_size_write(host, end);
+	err = vmo_cow_rewind(&content->cow);
+	i_size_write(host, (loff_t)content->cow.end << PAGE_SHIFT);
+	if (!err)
+		vmo_object_set_content_size(vmo, content->base_size);
+	return err;
+}
+
+int vmo_object_rewind(struct vmo *vmo)
+{
+	struct rw_semaphore *lock = &vmo->content->size_lock;
+	int err;
+
+	/* A slice is a part of it only. */
+	if (!vmo->content->cow.has_base || vmo->flags & VMO_OBJ_SLICE)
+		return -EOPNOTSUPP;
+	if (down_write_killable(lock))
+		return -EINTR;
+	err = rewind_locked(vmo);
+	up_write(lock);
+	return err;
+}
+
 /* ---- ranges ------------------------------------------------------------ */
 
 bool vmo_object_has(struct vmo *vmo, u64 offset, u64 length)

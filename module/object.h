@@ -93,6 +93,7 @@ struct vmo_counts {
  * @kin: its family. Immutable.
  * @kin_link: in @kin's list; its members_lock
  * @counts: what was counted last
+ * @base_size: content size that vmo_object_rewind() goes back to. Immutable.
  */
 struct vmo_content {
 	struct vmo_cow_pages cow;
@@ -104,6 +105,7 @@ struct vmo_content {
 	struct vmo_kin *kin;
 	struct list_head kin_link;
 	struct vmo_counts counts;
+	loff_t base_size;
 };
 
 #define VMO_CONTENT_RESIZABLE	BIT(0)
@@ -168,6 +170,7 @@ struct vmo {
 #define VMO_OBJ_SLICE		BIT(1)	/* or a reference of one */
 #define VMO_OBJ_REFERENCE	BIT(2)
 #define VMO_OBJ_LONGTERM	BIT(3)	/* its content was made so; sharers look there */
+#define VMO_OBJ_KEEP_BASE	BIT(4)	/* as above */
 
 /**
  * struct vmo_family - an object's place among the others, at one instant
@@ -233,6 +236,12 @@ int vmo_object_grow(struct vmo_view *view, u64 size);
  * the last page. -EPERM, -EACCES, -ERANGE, -EINVAL, -EBADFD, -ENOMEM, -EINTR.
  */
 int vmo_object_resize(struct vmo_view *view, u64 size);
+
+/*
+ * Goes back to what a clone with a base was made with, sizes included. Takes the
+ * size_lock. -EOPNOTSUPP, -EBADFD, -EINTR.
+ */
+int vmo_object_rewind(struct vmo *vmo);
 
 /*
  * Lets bytes read zero; -ERANGE if they are not inside of the object. Whole pages

@@ -945,6 +945,7 @@ static void usage_leaf(struct window *w, struct vmo_leaf *leaf, pgoff_t base, bo
 		shares = vmo_page_shares(page);
 		usage->pages++;
 		usage->private += exclusive && shares == 1;
+		usage->shared += !exclusive || shares != 1;
 		sum += div64_u64(weight, shares);
 	}
 	spin_unlock(&leaf->lock);
@@ -1198,4 +1199,182 @@ void vmo_tree_same(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
 
 	if (!window_misses(&w, 0, level))
 		same_nodes(&w, ra, rb, level, 0, bitmap);
+}
+
+/* ---- a tree and its base ----------------------------------------------- */
+
+void vmo_tree_clone(struct vmo_page_tree *dst, const struct vmo_page_tree *src)
+{
+	dst->root = src->root;
+	if (dst->root)
+		refcount_inc(&dst->root->refs);
+}
+
+/**
+ * struct side - a node of one of two trees that belong together
+ * @node: NULL for none
+ * @ours: nobody else reaches what is above it
+ */
+struct side {
+	struct vmo_node *node;
+	bool ours;
+};
+
+/* The page in slot @i; *@ours if its leaf is reached by us alone. */
+static struct page *side_page(const struct side *s, unsigned int i)
+{
+	return s->node ? vmo_slot_page(to_leaf(s->node)->slot[i]) : NULL;
+}
+
+static void private_slot(const struct side *a, const struct side *b, unsigned int i,
+			 struct vmo_tally *tally)
+{
+	struct page *pa = side_page(a, i), *pb = side_page(b, i);
+
+	if (pa && pa == pb) {
+		/* One leaf has one share of it, two have two. */
+		long ours = a->node == b->node ? 1 : 2;
+		bool alone = a->ours && b->ours && vmo_page_shares(pa) == ours;
+
+		tally->private += alone;
+		tally->shared += !alone;
+		return;
+	}
+	if (pa) {
+		bool alone = a->ours && vmo_page_shares(pa) == 1;
+
+		tally->private += alone;
+		tally->shared += !alone;
+	}
+	if (pb)
+		tally->private += b->ours && vmo_page_shares(pb) == 1;
+}
+
+static void private_leaves(struct window *w, const struct side *a, const struct side *b,
+			   pgoff_t base, struct vmo_tally *tally)
+{
+	struct vmo_leaf *lo = to_leaf(a->node ? a->node : b->node);
+	struct vmo_leaf *hi = to_leaf(b->node ? b->node : a->node);
+	u64 mask = vmo_leaf_bits(~0ULL, base, w->first, w->last);
+	unsigned int i;
+
+	if (hi < lo)
+		swap(lo, hi);
+	spin_lock(&lo->lock);
+	if (hi != lo)
+		spin_lock_nested(&hi->lock, SINGLE_DEPTH_NESTING);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i))
+			private_slot(a, b, i, tally);
+	if (hi != lo)
+		spin_unlock(&hi->lock);
+	spin_unlock(&lo->lock);
+	cond_resched();
+}
+
+/* How many of the references to a node are ours: from each tree one, unless above it
+ * the two are one already.
+ */
+static void take_refs(struct side *a, struct side *b, bool one)
+{
+	int ours = a->node == b->node && !one ? 2 : 1;
+
+	if (a->node)
+		a->ours = a->ours && refcount_read(&a->node->refs) == ours;
+	if (b->node)
+		b->ours = b->ours && refcount_read(&b->node->refs) == ours;
+}
+
+static void private_nodes(struct window *w, struct side a, struct side b, bool one,
+			  unsigned int level, pgoff_t base, struct vmo_tally *tally)
+{
+	unsigned int i, to;
+
+	if (!a.node && !b.node)
+		return;
+	vmo_count_visit();
+	/* A lower root stands for itself further down. */
+	if ((!a.node || a.node->level == level) && (!b.node || b.node->level == level))
+		take_refs(&a, &b, one);
+	else if (a.node && a.node->level == level)
+		take_refs(&a, &(struct side){ }, false);
+	else if (b.node && b.node->level == level)
+		take_refs(&(struct side){ }, &b, false);
+	if (!level) {
+		private_leaves(w, &a, &b, base, tally);
+		return;
+	}
+	one = a.node == b.node;
+	window_slots(w, base, level, &i, &to);
+	for (; i <= to; i++)
+		private_nodes(w, (struct side){ diff_child(a.node, level, i), a.ours },
+			      (struct side){ diff_child(b.node, level, i), b.ours }, one,
+			      level - 1, base + ((pgoff_t)i << span_shift(level - 1)), tally);
+}
+
+void vmo_tree_usage_both(const struct vmo_page_tree *tree, const struct vmo_page_tree *base,
+			 pgoff_t first, pgoff_t last, struct vmo_tally *tally)
+{
+	struct vmo_node *ra = slot_load(&tree->root), *rb = slot_load(&base->root);
+	unsigned int level = max(ra ? ra->level : 0, rb ? rb->level : 0);
+	struct window w = { .first = first, .last = last };
+	struct vmo_tally both = { }, of_base = { };
+
+	vmo_tree_usage(tree, first, last, tally);
+	vmo_tree_usage(base, first, last, &of_base);
+	tally->scaled += of_base.scaled;
+	tally->shared = 0;
+	tally->private = 0;
+	if (!window_misses(&w, 0, level))
+		private_nodes(&w, (struct side){ ra, true }, (struct side){ rb, true }, false,
+			      level, 0, &both);
+	tally->shared = both.shared;
+	tally->private = both.private;
+}
+
+/**
+ * struct changes - the state of a walk over what differs
+ * @w: the range
+ * @fn: who is told
+ * @arg: for @fn
+ */
+struct changes {
+	struct window w;
+	vmo_change_fn fn;
+	void *arg;
+};
+
+static void change_nodes(struct changes *c, struct vmo_node *a, struct vmo_node *b,
+			 unsigned int level, pgoff_t base)
+{
+	unsigned int i, to;
+	u64 mask;
+
+	if (a == b)
+		return;
+	vmo_count_visit();
+	if (!level) {
+		mask = a && b ? diff_slots(to_leaf(a), to_leaf(b)) :
+				vmo_leaf_pages(to_leaf(a ? a : b));
+		mask = vmo_leaf_bits(mask, base, c->w.first, c->w.last);
+		if (mask)
+			c->fn(a ? to_leaf(a) : NULL, base, mask, c->arg);
+		cond_resched();
+		return;
+	}
+	window_slots(&c->w, base, level, &i, &to);
+	for (; i <= to; i++)
+		change_nodes(c, diff_child(a, level, i), diff_child(b, level, i), level - 1,
+			     base + ((pgoff_t)i << span_shift(level - 1)));
+}
+
+void vmo_tree_changes(const struct vmo_page_tree *tree, const struct vmo_page_tree *base,
+		      pgoff_t first, pgoff_t last, vmo_change_fn fn, void *arg)
+{
+	struct vmo_node *ra = slot_load(&tree->root), *rb = slot_load(&base->root);
+	unsigned int level = max(ra ? ra->level : 0, rb ? rb->level : 0);
+	struct changes c = { .w = { .first = first, .last = last }, .fn = fn, .arg = arg };
+
+	if (!window_misses(&c.w, 0, level))
+		change_nodes(&c, ra, rb, level, 0);
 }

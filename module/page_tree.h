@@ -294,9 +294,10 @@ void vmo_tree_cut_need(const struct vmo_page_tree *src, pgoff_t first, pgoff_t l
 void vmo_tree_drop(struct vmo_page_tree *tree);
 
 /**
- * struct vmo_tally - what one tree holds
- * @pages: pages, own or shared
- * @private: pages that only this tree reaches
+ * struct vmo_tally - what one tree holds, or a content, which may have two
+ * @pages: pages, own or shared, that are read
+ * @shared: of these, pages that others reach
+ * @private: pages that nobody else reaches, read or not
  * @scaled: pages divided at every sharing point, in 2^-32 of a page, rounded
  *	down at each division
  * @inners: inner nodes that this tree reaches
@@ -304,6 +305,7 @@ void vmo_tree_drop(struct vmo_page_tree *tree);
  */
 struct vmo_tally {
 	u64 pages;
+	u64 shared;
 	u64 private;
 	u64 scaled;
 	u64 inners;
@@ -321,6 +323,27 @@ void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t las
  */
 void vmo_tree_same(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
 		   pgoff_t first, pgoff_t last, unsigned long *bitmap);
+
+/*
+ * What [@first, @last] of @tree and of @base holds together: nodes and pages that only
+ * the two of them reach are private. Pages and shared are of @tree. Lock: shared, of the
+ * one content that has both.
+ */
+void vmo_tree_usage_both(const struct vmo_page_tree *tree, const struct vmo_page_tree *base,
+			 pgoff_t first, pgoff_t last, struct vmo_tally *tally);
+
+/*
+ * Slots of a leaf of @tree that are not as in @base: @mask of those from key @start on.
+ * @leaf is NULL where @tree has none. May sleep.
+ */
+typedef void (*vmo_change_fn)(struct vmo_leaf *leaf, pgoff_t start, u64 mask, void *arg);
+
+/* Calls @fn, in key order, for what differs by pages. Lock: shared. */
+void vmo_tree_changes(const struct vmo_page_tree *tree, const struct vmo_page_tree *base,
+		      pgoff_t first, pgoff_t last, vmo_change_fn fn, void *arg);
+
+/* Lets @dst, an empty tree, have all of @src, node for node. Lock: shared, of @src. */
+void vmo_tree_clone(struct vmo_page_tree *dst, const struct vmo_page_tree *src);
 
 /* A range that differs. False stops the walk in front of @first. */
 typedef bool (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);

@@ -62,6 +62,16 @@ int vmo_device_open_readonly(void);
 int vmo_device_probe(int dev, struct vmo_probe *probe, size_t size);
 
 /**
+ * vmo_device_stats() - what the module holds
+ * @dev: from vmo_device_open() or vmo_device_open_readonly()
+ * @stats: out
+ * @size: sizeof(*@stats); fields that the module does not know are set to 0
+ *
+ * Return: 0 or -1; %ENOTTY: @dev is something else, or has no such command.
+ */
+int vmo_device_stats(int dev, struct vmo_stats *stats, size_t size);
+
+/**
  * vmo_device_explain() - what to do about a device that does not open
  * @err: errno of vmo_device_open()
  *
@@ -134,7 +144,7 @@ int vmo_into_fd(struct vmo *vmo);
  * @vmo: the parent
  * @offset: of the window; page aligned (EINVAL)
  * @size: of the window in bytes; it may reach past the end of the parent
- * @flags: VMO_CLONE_SNAPSHOT, and further VMO_CLONE_* bits
+ * @flags: VMO_CLONE_SNAPSHOT or another kind, and further VMO_CLONE_* bits
  *
  * Return: the child, or NULL.
  */
@@ -175,6 +185,16 @@ struct vmo *vmo_slice(const struct vmo *vmo, uint64_t offset, uint64_t size,
  */
 struct vmo *vmo_reference(const struct vmo *vmo, unsigned int flags);
 
+/**
+ * vmo_restrict() - another handle of the same object, with fewer rights
+ * @vmo: the object
+ * @rights: VMO_RIGHT_* bits, all of which this handle has (EACCES); see struct
+ *	vmo_restrict
+ *
+ * Return: the handle, or NULL.
+ */
+struct vmo *vmo_restrict(const struct vmo *vmo, unsigned int rights);
+
 /* ---- memory -------------------------------------------------------------- */
 
 /**
@@ -185,6 +205,14 @@ struct vmo *vmo_reference(const struct vmo *vmo, unsigned int flags);
  * Return: 0 or -1.
  */
 int vmo_resize(const struct vmo *vmo, uint64_t size);
+
+/**
+ * vmo_rewind() - goes back to what a clone began with; see struct vmo_rewind
+ * @vmo: a child made with VMO_CLONE_KEEP_BASE (EOPNOTSUPP), without pins (EBADFD)
+ *
+ * Return: 0 or -1.
+ */
+int vmo_rewind(const struct vmo *vmo);
 
 /**
  * vmo_commit() - lets the object own every page of the range; see VMO_OP_COMMIT
@@ -215,6 +243,19 @@ int vmo_decommit(const struct vmo *vmo, uint64_t offset, uint64_t length);
  * Return: 0 or -1.
  */
 int vmo_zero(const struct vmo *vmo, uint64_t offset, uint64_t length);
+
+/**
+ * vmo_transfer() - moves pages from one object to another; see struct vmo_transfer
+ * @to: the object that gets them
+ * @to_offset: in it; page aligned (EINVAL)
+ * @from: the object that reads zero there afterwards; may be the same
+ * @from_offset: in it; page aligned (EINVAL)
+ * @length: bytes; page aligned (EINVAL)
+ *
+ * Return: 0 or -1.
+ */
+int vmo_transfer(const struct vmo *to, uint64_t to_offset, const struct vmo *from,
+		 uint64_t from_offset, uint64_t length);
 
 /**
  * vmo_pin() - keeps pages where they are; see struct vmo_pin
@@ -302,11 +343,65 @@ void *vmo_map(const struct vmo *vmo, uint64_t offset, size_t length, int prot);
  * @info: out
  * @size: sizeof(*@info); fields that the module does not know are set to 0
  *
- * Counts all pages: the time it takes grows with them.
+ * Counts all pages, if something has changed since somebody asked last: the time that
+ * takes grows with them.
  *
  * Return: 0 or -1.
  */
 int vmo_info(const struct vmo *vmo, struct vmo_info *info, size_t size);
+
+/**
+ * vmo_usage() - what a range of the object holds; see struct vmo_usage
+ * @vmo: the object
+ * @offset: of the range in bytes
+ * @length: of the range in bytes; what lies past the end is left out
+ * @usage: out; its first fields, too, are filled in
+ *
+ * Return: 0 or -1.
+ */
+int vmo_usage(const struct vmo *vmo, uint64_t offset, uint64_t length,
+	      struct vmo_usage *usage);
+
+/**
+ * vmo_pages() - the state of the pages of a range; see struct vmo_pages
+ * @vmo: the object
+ * @offset: of the range; page aligned (EINVAL). Out: where to go on
+ * @length: of the range; page aligned (EINVAL). Out: what is left; 0 at the end
+ * @runs: out
+ * @room: elements of @runs, not 0 (EINVAL)
+ *
+ * Return: the number of runs filled in, or -1.
+ */
+int vmo_pages(const struct vmo *vmo, uint64_t *offset, uint64_t *length,
+	      struct vmo_page_run *runs, unsigned int room);
+
+/**
+ * vmo_lookup() - where in memory pages are; see struct vmo_lookup
+ * @vmo: the object
+ * @offset: of the range in bytes. Out: where to go on
+ * @length: of the range in bytes, not 0 (EINVAL). Out: what is left; 0 at the end
+ * @entries: out; addresses are 0 without CAP_SYS_RAWIO
+ * @room: elements of @entries, not 0 (EINVAL)
+ * @flags: VMO_LOOKUP_*
+ *
+ * Return: the number of entries filled in, or -1.
+ */
+int vmo_lookup(const struct vmo *vmo, uint64_t *offset, uint64_t *length,
+	       struct vmo_lookup_entry *entries, unsigned int room, unsigned int flags);
+
+/**
+ * vmo_diff() - where two objects of a family differ; see struct vmo_diff
+ * @vmo: the object, in which offsets are
+ * @other: the object to compare with
+ * @offset: of the range; page aligned (EINVAL). Out: where to go on
+ * @length: of the range; page aligned (EINVAL). Out: what is left; 0 at the end
+ * @ranges: out
+ * @room: elements of @ranges, not 0 (EINVAL)
+ *
+ * Return: the number of ranges filled in, or -1.
+ */
+int vmo_diff(const struct vmo *vmo, const struct vmo *other, uint64_t *offset,
+	     uint64_t *length, struct vmo_range *ranges, unsigned int room);
 
 /**
  * vmo_size() - size in bytes, whole pages

@@ -145,6 +145,26 @@ TEST_F(lib, slice)
 	vmo_close(vmo);
 }
 
+TEST_F(lib, longterm)
+{
+	struct vmo *vmo = vmo_create(self->dev, PS, VMO_CREATE_LONGTERM, NULL);
+	struct vmo *plain = vmo_snapshot(vmo), *slice = vmo_slice(vmo, 0, PS, 0);
+	struct vmo *asked = vmo_clone(plain, 0, PS, VMO_CLONE_SNAPSHOT | VMO_CLONE_LONGTERM);
+
+	ASSERT_NE(NULL, plain);
+	ASSERT_NE(NULL, asked);
+	EXPECT_EQ(VMO_INFO_LONGTERM, INFO(vmo, flags));
+	EXPECT_EQ(VMO_INFO_COW_CLONE, INFO(plain, flags));
+	EXPECT_EQ(VMO_INFO_COW_CLONE | VMO_INFO_LONGTERM, INFO(asked, flags));
+	EXPECT_EQ(VMO_INFO_SLICE | VMO_INFO_LONGTERM, INFO(slice, flags));
+	EXPECT_NONE(EINVAL, vmo_clone(vmo, 0, PS, VMO_CLONE_SNAPSHOT | VMO_CLONE_LONGTERM |
+				      VMO_CLONE_NO_WRITE));
+	vmo_close(asked);
+	vmo_close(slice);
+	vmo_close(plain);
+	vmo_close(vmo);
+}
+
 TEST_F(lib, reference)
 {
 	struct vmo *vmo = vmo_create(self->dev, 4 * PS, VMO_CREATE_RESIZABLE, NULL);

@@ -40,6 +40,12 @@ static bool says(const char *text)
 
 #define LIBRARY "LD_LIBRARY_PATH=$PWD/root" LIBDIR
 
+TEST_F(lib, readme_c)
+{
+	EXPECT_EQ(0, run("", "example-readme"));
+	EXPECT_TRUE(says(""));
+}
+
 TEST_F(lib, raw_c)
 {
 	EXPECT_EQ(0, run("", "example-raw"));
@@ -72,6 +78,7 @@ TEST_F(lib, without_a_device)
 	ASSERT_EQ(0, stat("/dev/null", &st));
 	ASSERT_EQ(0, empty_dev());
 	ASSERT_EQ(0, mknod("/dev/null", S_IFCHR | 0666, st.st_rdev));
+	EXPECT_EQ(1, run("", "example-readme"));
 	EXPECT_EQ(1, run("", "example-raw"));
 	EXPECT_TRUE(says("/dev/vmo: No such file or directory\n"));
 	EXPECT_EQ(1, run(LIBRARY, "example-lib"));

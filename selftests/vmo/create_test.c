@@ -159,7 +159,7 @@ struct command {
 	{ #_cmd, _IOC_NR(_cmd), offsetof(struct _struct, _last) + \
 	  sizeof(((struct _struct *)0)->_last), sizeof(struct _struct), _on_dev, _makes_fd }
 
-/* But VMO_RESIZE, which this object refuses, VMO_TRANSFER, VMO_DIFF: bad_test has all of them. */
+/* But VMO_RESIZE, which this object refuses, VMO_TRANSFER, VMO_DIFF, VMO_REWIND. */
 static const struct command commands[] = {
 	COMMAND(VMO_PROBE, vmo_probe, max_size, true, false),
 	COMMAND(VMO_CREATE, vmo_create, fd, true, true),
@@ -343,7 +343,8 @@ TEST_F(vmo, abi_unknown_commands)
 	for (unsigned int nr = 0; nr < 256; nr++) {
 		bool dev_has = false, fd_has = nr == _IOC_NR(VMO_RESIZE);
 
-		fd_has |= nr == _IOC_NR(VMO_TRANSFER) || nr == _IOC_NR(VMO_DIFF);
+		fd_has |= nr == _IOC_NR(VMO_TRANSFER) || nr == _IOC_NR(VMO_DIFF) ||
+			  nr == _IOC_NR(VMO_REWIND);
 
 		for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 			dev_has |= commands[i].nr == nr && commands[i].on_dev;

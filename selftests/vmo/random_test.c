@@ -39,6 +39,16 @@ struct mem {
 	unsigned int pins[MAX_PAGES];
 	unsigned int id[MAX_PAGES];	/* of a present page; equal if it is shared */
 	uint8_t *byte;
+	struct base *back;		/* what it can go back to, or NULL */
+};
+
+struct base {
+	bool used;
+	unsigned int pages;
+	uint64_t length;
+	uint64_t present;
+	unsigned int id[MAX_PAGES];
+	uint8_t *byte;
 };
 
 /* A content size; an object has it in common with its references. */
@@ -85,9 +95,10 @@ struct world {
 	unsigned int nr_ops;
 	unsigned int families;
 	bool failed;
-	unsigned int holders[MAX_OBJECTS * MAX_PAGES];	/* of each page id */
+	unsigned int holders[2 * MAX_OBJECTS * MAX_PAGES];	/* of each page id */
 	unsigned int held;				/* ids that are in use */
 	struct mem mem[MAX_OBJECTS];
+	struct base base[MAX_OBJECTS];
 	struct length length[MAX_OBJECTS];
 	struct object object[MAX_OBJECTS];
 	struct pin pin[MAX_PINS];
@@ -358,6 +369,11 @@ static void put_mem(struct mem *m)
 		return;
 	for (unsigned int page = 0; page < m->pages; page++)
 		drop(m, page);
+	for (unsigned int page = 0; m->back && page < m->back->pages; page++)
+		if (m->back->present & bit(page))
+			put_id(m->back->id[page]);
+	if (m->back)
+		m->back->used = false;
 }
 
 /* H4: the children go to the parent. */
@@ -646,7 +662,8 @@ static uint64_t info_flags(const struct object *o)
 	       (o->reference ? VMO_INFO_REFERENCE : 0) |
 	       (clone && o->no_write ? VMO_INFO_IMMUTABLE : 0) |
 	       (o->no_write ? VMO_INFO_NO_WRITE : 0) |
-	       (o->exec ? VMO_INFO_EXEC : 0);
+	       (o->exec ? VMO_INFO_EXEC : 0) |
+	       (o->mem->back ? VMO_INFO_KEEP_BASE : 0);
 }
 
 static uint32_t info_rights(const struct object *o)
@@ -656,12 +673,33 @@ static uint32_t info_rights(const struct object *o)
 	       (o->may_resize ? VMO_RIGHT_RESIZE : 0);
 }
 
+/* Does the base have the same page there? */
+static bool in_base(const struct mem *m, unsigned int page)
+{
+	return m->back && page < m->back->pages && m->back->present & bit(page) &&
+	       m->present & bit(page) && m->back->id[page] == m->id[page];
+}
+
+/* Of those that it reads. */
 static uint64_t private_pages(const struct object *o)
 {
+	const struct mem *m = o->mem;
 	uint64_t pages = 0;
 
-	for (unsigned int page = 0; page < o->mem->pages; page++)
-		pages += o->mem->present & bit(page) && w->holders[o->mem->id[page]] == 1;
+	for (unsigned int page = 0; page < m->pages; page++)
+		pages += m->present & bit(page) &&
+			 w->holders[m->id[page]] == 1U + in_base(m, page);
+	return pages;
+}
+
+/* Those that its base alone has. */
+static uint64_t base_pages(const struct object *o)
+{
+	const struct base *base = o->mem->back;
+	uint64_t pages = 0;
+
+	for (unsigned int page = 0; base && page < base->pages; page++)
+		pages += base->present & bit(page) && w->holders[base->id[page]] == 1;
 	return pages;
 }
 
@@ -699,6 +737,7 @@ static void check_info(struct object *o, struct sums *sums)
 	bool charged = !o->slice && !o->reference;
 	uint64_t committed = charged ? __builtin_popcountll(pages_mask(o)) * PS : 0;
 	uint64_t private = charged ? private_pages(o) * PS : 0;
+	uint64_t kept = charged ? base_pages(o) * PS : 0, most = -1ULL;
 	char name[VMO_NAME_SIZE] = "";
 	struct vmo_info info;
 
@@ -712,16 +751,18 @@ static void check_info(struct object *o, struct sums *sums)
 	SAME("size", info.size, size_of(o));
 	SAME("content size", info.content_size, o->length->bytes);
 	SAME("committed", info.committed_bytes, committed);
-	SAME("private", info.private_bytes, private);
+	SAME("private", info.private_bytes, private + kept);
 	SAME("shared", info.shared_bytes, committed - private);
 	SAME("children", info.children, o->children);
 	SAME("flags", info.flags, info_flags(o));
 	SAME("rights", info.rights, info_rights(o));
 	SAME("pinned", info.pinned_bytes, o->mem->nr_pins * PS);
 	SAME("name", memcmp(info.name, name, sizeof(name)), 0);
-	if (info.scaled_bytes < private || info.scaled_bytes > committed)
+	if (!o->mem->back)
+		most = committed;
+	if (info.scaled_bytes < private + kept || info.scaled_bytes > most)
 		fail("object %u: scaled bytes", nr_of(o));
-	if (info.exclusive_bytes < private || info.exclusive_bytes > committed)
+	if (info.exclusive_bytes < private + kept || info.exclusive_bytes > most)
 		fail("object %u: exclusive bytes", nr_of(o));
 	sums->scaled += info.scaled_bytes;
 	sums->exclusive += info.exclusive_bytes;
@@ -841,8 +882,9 @@ static long clone_errno(const struct handle *h, const struct vmo_clone *arg)
 
 	if (!h->r)
 		return -EACCES;
-	if (__builtin_popcount(arg->flags & 7) != 1 || arg->flags & ~0x707U ||
-	    (arg->flags & VMO_CLONE_NO_WRITE && arg->flags & VMO_CLONE_RESIZABLE) ||
+	if (__builtin_popcount(arg->flags & 7) != 1 || arg->flags & ~0x1707U ||
+	    (arg->flags & VMO_CLONE_NO_WRITE &&
+	     arg->flags & (VMO_CLONE_RESIZABLE | VMO_CLONE_KEEP_BASE)) ||
 	    arg->offset % PS)
 		return -EINVAL;
 	if (arg->size > MAX_SIZE)
@@ -877,6 +919,28 @@ static void share_pages(struct mem *to, const struct object *from, uint64_t firs
 	}
 }
 
+static void keep_base(struct object *o)
+{
+	struct base *base = w->base;
+	struct mem *m = o->mem;
+	uint8_t *byte;
+
+	while (base->used)
+		base++;
+	byte = base->byte;
+	*base = (struct base) {
+		.used = true, .pages = m->pages, .length = o->length->bytes,
+		.present = m->present, .byte = byte,
+	};
+	memcpy(base->byte, m->byte, m->pages * PS);
+	for (unsigned int page = 0; page < m->pages; page++) {
+		base->id[page] = m->id[page];
+		if (m->present & bit(page))
+			w->holders[m->id[page]]++;
+	}
+	m->back = base;
+}
+
 static void new_clone(const struct handle *h, const struct vmo_clone *arg)
 {
 	struct object *o = new_object(arg->fd, h->o);
@@ -891,6 +955,8 @@ static void new_clone(const struct handle *h, const struct vmo_clone *arg)
 	o->no_write = arg->flags & VMO_CLONE_NO_WRITE;
 	o->exec = o->no_write && h->o->exec;
 	share_pages(o->mem, h->o, first);
+	if (arg->flags & VMO_CLONE_KEEP_BASE)
+		keep_base(o);
 	check_pages(o, below(o->mem->pages), CHUNK);
 	check_pages(h->o, below(pages_of(h->o)), 1);
 }
@@ -914,6 +980,7 @@ static void op_clone(void)
 	if (one_in(100))
 		arg.size = MAX_SIZE + 1 + below(5);
 	arg.flags |= below(8) << 8 & (one_in(2) ? 0x600 : 0x700);
+	arg.flags |= one_in(4) ? VMO_CLONE_KEEP_BASE : 0;
 	if (one_in(60))
 		arg.flags ^= 1U << below(32) & ~VMO_CLONE_LONGTERM;	/* longterm_test */
 	want = clone_errno(&h, &arg);
@@ -1458,9 +1525,11 @@ static void op_transfer(void)
 	NOTE("transfer to %ld at %#lx from %ld at %#lx, %ld bytes: %ld", nr_of(d), arg.offset,
 	     nr_of(s), arg.src_offset, arg.length, want);
 	if (expect(result(ioctl(to.fd, VMO_TRANSFER, &arg)), want) && !want) {
-		if (d->mem != s->mem || d->first + arg.offset / PS != s->first + arg.src_offset / PS)
-			transferred(d->mem, d->first + arg.offset / PS, s->mem,
-				    s->first + arg.src_offset / PS, arg.length / PS);
+		unsigned int at = d->first + arg.offset / PS;
+		unsigned int src_at = s->first + arg.src_offset / PS;
+
+		if (d->mem != s->mem || at != src_at)
+			transferred(d->mem, at, s->mem, src_at, arg.length / PS);
 		touched(d, arg.offset, arg.length);
 		touched(s, arg.src_offset, arg.length);
 	}
@@ -1639,6 +1708,51 @@ static void op_resize(void)
 	NOTE("resize %ld to %ld bytes: %ld", nr_of(h.o), size, want);
 	if (expect(result(vmo_set_size(h.fd, size)), want) && !want)
 		check_touched(h.o, size / PS ? size / PS - 1 : 0, 3);
+	put_handle(&h);
+}
+
+static void go_back(struct object *o)
+{
+	struct mem *m = o->mem;
+	struct base *base = m->back;
+
+	if (base->pages < m->pages)
+		cut_mem(m, base->pages);
+	for (unsigned int page = 0; page < m->pages; page++)
+		drop(m, page);
+	m->pages = base->pages;
+	m->present = base->present;
+	memcpy(m->byte, base->byte, m->pages * PS);
+	for (unsigned int page = 0; page < m->pages; page++) {
+		m->id[page] = base->id[page];
+		if (m->present & bit(page))
+			w->holders[m->id[page]]++;
+	}
+	o->length->bytes = base->length;
+}
+
+static void op_rewind(void)
+{
+	struct handle h = any_handle();
+	struct vmo_rewind arg = { };
+	long want;
+
+	/* Mostly where it works. */
+	for (int i = 0; i < 20 && !(h.o->mem->back && h.w); i++) {
+		put_handle(&h);
+		h = any_handle();
+	}
+	if (!h.w)
+		want = -EACCES;
+	else if (!h.o->mem->back || h.o->slice)
+		want = -EOPNOTSUPP;
+	else
+		want = h.o->mem->nr_pins ? -EBADFD : 0;
+	NOTE("rewind %ld: %ld", nr_of(h.o), want);
+	if (expect(result(ioctl(h.fd, VMO_REWIND, &arg)), want) && !want) {
+		go_back(h.o);
+		check_touched(h.o, 0, MAX_PAGES);
+	}
 	put_handle(&h);
 }
 
@@ -1852,7 +1966,8 @@ static void check_usage(struct object *o)
 	if (!expect(result(ioctl(o->fd, VMO_USAGE, &arg)), 0))
 		return;
 	SAME("committed of a range", arg.committed_bytes, want);
-	SAME("shared of a range", arg.shared_bytes, want - arg.private_bytes);
+	if (!o->mem->back)
+		SAME("shared of a range", arg.shared_bytes, want - arg.private_bytes);
 }
 
 static void op_info(void)
@@ -2173,6 +2288,7 @@ static const struct {
 	{ op_diff,		{ 8, 30, 5, 5, 5 } },
 	{ op_resize,		{ 10, 2, 40, 10, 20 } },
 	{ op_truncate,		{ 8, 1, 30, 5, 10 } },
+	{ op_rewind,		{ 10, 20, 20, 15, 10 } },
 	{ op_fallocate,		{ 15, 5, 30, 10, 20 } },
 	{ op_seek,		{ 15, 10, 20, 5, 5 } },
 	{ op_pin,		{ 4, 1, 2, 1, 40 } },
@@ -2291,13 +2407,15 @@ FIXTURE_SETUP(vmo)
 	ASSERT_LE(0, dev);
 	trace = getenv("VMO_TRACE");
 	w = shared_zeroes(sizeof(*w));
-	byte = shared_zeroes(MAX_OBJECTS * MAX_PAGES * PS);
+	byte = shared_zeroes(2 * MAX_OBJECTS * MAX_PAGES * PS);
 	io = shared_zeroes((CHUNK + 1) * PS);
 	ASSERT_NE(MAP_FAILED, (void *)w);
 	ASSERT_NE(MAP_FAILED, (void *)byte);
 	ASSERT_NE(MAP_FAILED, (void *)io);
 	for (unsigned int i = 0; i < MAX_OBJECTS; i++)
 		w->mem[i].byte = byte + i * MAX_PAGES * PS;
+	for (unsigned int i = 0; i < MAX_OBJECTS; i++)
+		w->base[i].byte = byte + (MAX_OBJECTS + i) * MAX_PAGES * PS;
 	sigaction(SIGSEGV, &act, NULL);
 	sigaction(SIGBUS, &act, NULL);
 	self->pages = vmo_counter("pages");

@@ -169,7 +169,7 @@ TEST_F(vmo, k1_bad_arguments)
 
 		if (bit == 0)
 			arg.flags = 0;
-		if (bit >= 8 && bit <= 11)
+		if (bit >= 8 && bit <= 12)
 			arg.flags ^= VMO_CLONE_SNAPSHOT;	/* known, but no kind */
 		EXPECT_ERRNO(EINVAL, ioctl(fd, VMO_CLONE, &arg));
 	}

@@ -2,124 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of vmoctl. Prints TAP; with arguments, runs the tests whose names have one in them."""
 
-import fcntl
+import errno as os_errno
 import hashlib
 import json
 import os
-import pty
 import re
-import select
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
-import termios
-import threading
 import time
-import unittest
 
-PAGE = os.sysconf("SC_PAGESIZE")
-NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
-MIB = 1 << 20
-
-# A place of our own, which other users can run it from.
-DIR = tempfile.mkdtemp(prefix="vmoctl.", dir="/tmp")
-os.chmod(DIR, 0o755)
-VMOCTL = shutil.copy(os.path.join(os.path.dirname(os.path.realpath(__file__)), "vmoctl"), DIR)
-os.chmod(VMOCTL, 0o755)
-
-
-def env(locale="C.UTF-8"):
-    return {"PATH": os.environ["PATH"], "LC_ALL": locale, "TERM": "dumb"}
-
-
-def ctl(*args, stdin="", locale="C.UTF-8", **more):
-    """Runs vmoctl; output is text."""
-    if isinstance(stdin, str):
-        stdin = stdin.encode("utf-8", "surrogateescape")
-    done = subprocess.run([VMOCTL, *args], input=stdin, capture_output=True, env=env(locale),
-                          timeout=100, **more)
-    done.out, done.raw = done.stdout.decode("utf-8", "surrogateescape"), done.stdout
-    done.err = done.stderr.decode("utf-8", "surrogateescape")
-    return done
-
-
-def documents(text):
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def path(name):
-    return os.path.join(DIR, name)
-
-
-def store(name, data):
-    with open(path(name), "wb") as f:
-        f.write(data)
-    return path(name)
-
-
-def fetch(name):
-    with open(path(name), "rb") as f:
-        return f.read()
-
-
-class Shell:
-    """A shell that answers each command with a document; a process that holds objects."""
-
-    def __init__(self, **more):
-        self.process = subprocess.Popen([VMOCTL, "--json", "shell"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, env=env(), text=True, bufsize=1,
-                                        **more)
-        self.pid = self.process.pid
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-
-    def do(self, line):
-        self.process.stdin.write(line + "\n")
-        return json.loads(self.process.stdout.readline())
-
-    def fd_of(self, name):
-        for fd in os.listdir(f"/proc/{self.pid}/fd"):
-            link = os.readlink(f"/proc/{self.pid}/fd/{fd}")
-            if link.startswith("/vmo:") and link.endswith(":" + name):
-                return f"{self.pid}/{fd}"
-        raise KeyError(name)
-
-
-class Case(unittest.TestCase):
-    maxDiff = None
-
-    def good(self, done):
-        self.assertEqual((0, ""), (done.returncode, done.err), done.out)
-        return done.out
-
-    def script(self, text, *options, **more):
-        """What a script prints that succeeds."""
-        return self.good(ctl("run", "-", *options, stdin=text, **more))
-
-    def exits(self, status, done, out="", err=""):
-        self.assertEqual((status, out, err), (done.returncode, done.out, done.err))
-
-    def answers(self, text, **more):
-        """What each command of a script answers; all succeed."""
-        return documents(self.good(ctl("--json", "run", "-", stdin=text, **more)))
-
-    def bad(self, text, errno, *words, status=1):
-        """The error of a script's last line, which has the words in it."""
-        done = ctl("--json", "run", "-", stdin=text)
-        self.assertEqual((status, ""), (done.returncode, done.err), done.out)
-        error = documents(done.out)[-1]["error"]
-        self.assertEqual((errno, status, "stdin", len(text.splitlines())),
-                         (error.get("errno"), error["status"], error["file"], error["line"]))
-        for word in words:
-            self.assertIn(word, error["message"] + "\n" + error.get("hint", ""))
-        return error
+from vmoctl_util import (Case, ctl, documents, env, fetch, main, MIB, NOBODY, PAGE, path, Shell,
+                         store, VMOCTL)
 
 
 class Basics(Case):
@@ -190,6 +85,12 @@ class Basics(Case):
         error = json.loads(done.stdout)["error"]
         self.assertEqual(("ENODEV", 1), (error["errno"], error["line"]))
         self.assertIn("module", error["hint"])
+        # A module of before our commands.
+        done = subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs none /dev && "
+                               'mknod /dev/vmo c 1 3 && exec "$0" probe', VMOCTL],
+                              capture_output=True, text=True, stdin=subprocess.PIPE)
+        self.assertIn("(ENOTTY)\nvmoctl: ", done.stderr)
+        self.assertIn("update the module", done.stderr)
         done = ctl("probe", **NOBODY)
         self.assertEqual(1, done.returncode)
         self.assertIn("(EACCES)\nvmoctl: ", done.err)
@@ -208,6 +109,12 @@ class Basics(Case):
             done = subprocess.run([VMOCTL, "help"], stdout=full, stderr=subprocess.PIPE, text=True)
         self.assertEqual(1, done.returncode)
         self.assertIn("cannot write the output: No space left", done.stderr)
+        # In a script, at the command whose output is lost.
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([VMOCTL, "run", "-"], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, input="echo a\necho b\n")
+        self.assertEqual((1, "vmoctl: cannot write the output: No space left on device (ENOSPC)\n"),
+                         (done.returncode, done.stderr))
 
 
 class Family(Case):
@@ -362,6 +269,38 @@ class Data(Case):
                       ["object"]["flags"])
         self.bad(f"load a {name}\nload a {name}", "EEXIST")
 
+    def test_load_what_is_cut(self):
+        """A file that loses its end meanwhile, which then looks like a hole."""
+        script = store("script", f"load a {path('in')}\n".encode())
+        for _ in range(20):
+            with open(path("in"), "wb") as f:
+                f.write(b"x" * (64 * MIB))
+                f.seek(200 * MIB)
+                f.write(b"end")
+            with subprocess.Popen([VMOCTL, "run", script], env=env(), stderr=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL, text=True) as process:
+                names = f"/proc/{process.pid}/fd/"
+
+                def reads(names=names):
+                    return any(os.readlink(names + fd) == path("in") for fd in os.listdir(names))
+
+                while process.poll() is None:
+                    try:
+                        if reads():
+                            break
+                    except FileNotFoundError:
+                        pass
+                process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+                os.truncate(path("in"), 100 * MIB)
+                process.send_signal(signal.SIGCONT)
+                err = process.stderr.read()
+            if process.returncode:  # else it was through before
+                break
+        os.unlink(path("in"))
+        self.assertEqual(1, process.returncode)
+        self.assertIn("became shorter", err)
+
     def test_load_streams(self):
         script = store("script", b"load a -\nsum a\ninfo a\n")
         for data in (b"", b"x", os.urandom(3 * MIB + 17)):
@@ -401,7 +340,12 @@ class Data(Case):
         store("out", b"y" * 100000)
         self.script(f"create a 8K\nwrite a 4K hello\ndump a {path('out')}")
         self.assertEqual(bytes(4096) + b"hello" + bytes(4091), fetch("out"))
-        self.bad("create a 1\ndump a /dev/full", "ENOSPC", "/dev/full")
+        self.bad("create a 1\ndump a /dev/full", "ENOSPC", "/dev/full", "no room")
+        # Onto itself: 3 is the device, 4 the object.
+        text = "create a 4K --resizable\nwrite a 0 x\ndump a /proc/self/fd/4\n"
+        self.bad(text, None, "are one object")
+        done = ctl("--json", "shell", stdin=text + "read a 0 1\n")
+        self.assertEqual(b"x".hex(), documents(done.out)[-1]["read"]["hex"])
         self.bad("create a 1\ndump a /nonexistent/x", "ENOENT")
         done = ctl("--json", "run", "-", stdin="create a 1\ndump a -")
         self.assertEqual(2, done.returncode)
@@ -435,7 +379,9 @@ class Data(Case):
         self.bad("create a 4K\nread a 0 4097", "ERANGE", "info")
         self.assertEqual(2, ctl("--json", "run", "-", stdin="create a 1\nread --raw a").returncode)
         done = ctl("--json", "run", "-", stdin="create a 1T\nread a")
-        self.assertEqual("ENOMEM", documents(done.out)[-1]["error"]["errno"])
+        self.assertEqual("E2BIG", documents(done.out)[-1]["error"]["errno"])
+        self.bad("create a 17M\nread a 0 16777217", "E2BIG", "16M")
+        self.assertEqual("00" * MIB, self.answers("create a 2M\nread a 4K 1M")[1]["read"]["hex"])
 
     def test_sum(self):
         zeroes = hashlib.sha256(bytes(3 * MIB + 5)).hexdigest()
@@ -457,9 +403,10 @@ class Data(Case):
             return self.answers(text)[-1]["diff"]
 
         base = "create a 64K\nwrite a 100 x\nclone a b"
-        self.assertEqual({"equal": True, "ranges": [], "bytes": 0}, diff(base))
+        self.assertEqual({"equal": True, "ranges": [], "bytes": 0, "truncated": False},
+                         diff(base))
         changed = base + "\nwrite a 4K y\nwrite b 8193 yyy\nwrite b 60K z"
-        self.assertEqual({"equal": False, "bytes": 12288,
+        self.assertEqual({"equal": False, "bytes": 12288, "truncated": False,
                           "ranges": [{"offset": 4096, "length": 8192},
                                      {"offset": 61440, "length": 4096}]}, diff(changed))
         self.assertEqual([{"offset": 4096, "length": 1}, {"offset": 8193, "length": 3},
@@ -476,6 +423,18 @@ class Data(Case):
         out = self.script(changed + "\ndiff a b --no-fail\ndiff a a")
         self.assertTrue(out.endswith("offset 4096 length 8192 (8K)\noffset 61440 length 4096 (4K)\n"
                                      "2 ranges, 12K in all\nequal\n"), out)
+
+    def test_diff_of_very_much(self):
+        """A document has a limit, the text none; what is counted is all."""
+        text = (f"load a {store('a', b'xy' * 66000)}\nload b {store('b', b'xz' * 66000)}\n"
+                "diff --exact --no-fail a b")
+        answer = self.answers(text)[-1]["diff"]
+        self.assertEqual((True, 66000, 65536, {"offset": 131071, "length": 1}),
+                         (answer["truncated"], answer["bytes"], len(answer["ranges"]),
+                          answer["ranges"][-1]))
+        lines = self.script(text).splitlines()
+        self.assertEqual(["offset 131999 length 1 (1)", "66000 ranges, 64.5K in all"], lines[-2:])
+        self.assertEqual(2 + 66000 + 1, len(lines))
 
     def test_diff_in_scripts(self):
         """A difference ends a script, as what fails does, but not without a word."""
@@ -503,6 +462,7 @@ class Data(Case):
         self.answers("create a 1\nexpect ENOENT diff a x")
         self.bad(text.replace("diff", "expect ENOENT diff").replace("echo never\n", ""), None,
                  "otherwise than with ENOENT")
+        self.bad("create a 1\nexpect EPERM diff a x", "ENOENT", "otherwise than with EPERM")
         # What came before a diff, and comes behind it, has its own code.
         self.bad("create a 1\ndiff a a\ninfo x", "ENOENT")
 
@@ -565,219 +525,28 @@ class Lists(Case):
         family = self.answers(self.SCRIPT + "close base\ntree")[-1]["tree"]["families"]
         self.assertIn({"middle": [{"leaf": []}]}, [self.shape(f) for f in family])
 
+    def test_deep_tree(self):
+        """Neither the indentation nor the documents grow with what others have made."""
+        script = "create n0 4K\n" + "".join(f"clone n{i} n{i + 1}\n" for i in range(99))
+        out = self.script(script + "tree")
+        self.assertIn("100 objects, ", out)
+        lines = out.splitlines()[-101:-1]
+        self.assertEqual([3 * i for i in range(64)],
+                         [re.search(r"n\d", line).start() for line in lines[:64]])
+        self.assertRegex(lines[64], rf"\A {{{3 * 63}}}└─ n64 ")
+        self.assertRegex(lines[99], rf"\A {{{3 * 63}}}└─ \[99\] n99 ")
+        self.assertEqual(1, len({len(line) for line in lines}))
+        nodes = self.answers(script + "tree")[-1]["tree"]["families"]
+        for i in range(64):
+            self.assertEqual([f"n{i}"], [node["label"] for node in nodes])
+            parent, nodes = nodes[0]["id"], nodes[0]["members"]
+        self.assertEqual([f"n{i}" for i in range(64, 100)], [node["label"] for node in nodes])
+        self.assertEqual([[]] * 36, [node["members"] for node in nodes])
+        self.assertEqual(list(range(parent, parent + 36)), [node["parent_id"] for node in nodes])
+
     def test_nothing(self):
         self.assertEqual([], self.answers("list")[0]["list"]["objects"])
         self.assertIn("0 objects, 0 of memory\n", self.script("tree"))
-
-
-class Foreign(Case):
-    """Objects of another process."""
-
-    def setUp(self):
-        self.shell = Shell()
-        self.addCleanup(self.shell.__exit__)
-        self.id = self.shell.do("create theirs 64K --resizable")["object"]["id"]
-        self.shell.do("write theirs 0 original")
-        self.object = self.shell.fd_of("theirs")
-
-    def test_verbs(self):
-        name, shell = self.object, self.shell
-        info = documents(self.good(ctl("--json", name, "info")))[0]["info"]
-        self.assertEqual(self.id, info["id"])
-        self.assertEqual(self.good(ctl(name, "info")), self.good(ctl("info", name)))
-        self.assertIn("|original|", self.good(ctl(name, "read", "0", "8")))
-        self.assertEqual(b"original", ctl(name, "read", "--raw", "0", "8").raw)
-        self.assertEqual("", self.good(ctl(name, "write", "0", "Changed!")))
-        self.assertEqual(b"Changed!".hex(), shell.do("read theirs 0 8")["read"]["hex"])
-        total = hashlib.sha256(b"Changed!" + bytes((1 << 16) - 8)).hexdigest()
-        self.assertEqual(f"{total}  {name}\n", self.good(ctl(name, "sum")))
-        self.good(ctl(name, "assert-sum", total))
-        self.good(ctl(name, "dump", path("out")))
-        self.assertEqual(total, hashlib.sha256(fetch("out")).hexdigest())
-        out = ctl(name, "dump", "-", "--snapshot").raw
-        self.assertEqual(total, hashlib.sha256(out).hexdigest())
-        self.good(ctl(name, "commit"))
-        self.assertEqual(1 << 16, shell.do("info theirs")["info"]["committed_bytes"])
-        self.good(ctl(name, "zero", "0", "4K"))
-        self.good(ctl(name, "decommit", "4K", "4K"))
-        self.assertEqual((1 << 16) - 8192, shell.do("info theirs")["info"]["committed_bytes"])
-        self.good(ctl(name, "resize", "4K"))
-        self.good(ctl(name, "name", "renamed"))
-        info = shell.do("info theirs")["info"]
-        self.assertEqual((4096, "renamed"), (info["size"], info["name"]))
-        self.good(ctl(name, "wait"))
-        self.assertEqual("equal\n", self.good(ctl(name, "diff", name)))
-        self.assertEqual("equal\n", self.good(ctl("assert-equal", name, name)))
-        done = ctl(name, "pin", "0", "4K")
-        self.assertEqual(2, done.returncode)
-
-    def test_diff(self):
-        """The codes are those of diff(1)."""
-        name = self.object
-        self.shell.do("clone theirs other")
-        other = self.shell.fd_of("other")
-        self.exits(0, ctl(name, "diff", other), "equal\n")
-        self.shell.do("write other 5K x")
-        want = "offset 4096 length 4096 (4K)\n1 range, 4K in all\n"
-        self.exits(1, ctl(name, "diff", other), want)
-        self.exits(0, ctl(name, "diff", "--no-fail", other), want)
-        self.assertEqual(1, ctl("--json", name, "diff", other).returncode)
-        done = ctl(name, "diff", f"{self.shell.pid}/1")
-        self.assertEqual((2, ""), (done.returncode, done.out))
-        self.assertIn("(ENOTTY)", done.err)
-        done = ctl("--json", name, "diff", f"{self.shell.pid}/1")
-        self.assertEqual((2, 2), (done.returncode, documents(done.out)[0]["error"]["status"]))
-        self.assertEqual(2, ctl(name, "diff").returncode)
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run([VMOCTL, name, "diff", name], stdout=full,
-                                  stderr=subprocess.DEVNULL)
-        self.assertEqual(2, done.returncode)
-
-    def test_closed_standard_files(self):
-        """Messages must not end in an object whose descriptor got the number of a file."""
-        before = self.shell.do("sum theirs")
-        for status, what in ((1, "read 0 1T >&- 2>&-"), (1, "info <&- >&- 2>&-"),
-                             (1, "info >&-"), (1, "read 0 1T 2>&-"), (0, "info <&- 2>&-")):
-            done = subprocess.run(["sh", "-c", f'"$0" {self.object} {what}', VMOCTL],
-                                  stdin=subprocess.DEVNULL, capture_output=True)
-            self.assertEqual(status, done.returncode, what)
-            self.assertEqual(before, self.shell.do("sum theirs"), what)
-
-    def test_position_stays(self):
-        """The descriptor that is taken shares its position with its owner's."""
-        fdinfo = f"/proc/{self.object.replace('/', '/fdinfo/')}"
-        with open(fdinfo) as f:
-            before = f.readline()
-        for verb in (["sum"], ["dump", path("out")], ["diff", self.object], ["read"]):
-            self.good(ctl(self.object, *verb))
-            with open(fdinfo) as f:
-                self.assertEqual(before, f.readline(), verb)
-
-    def test_instant(self):
-        """What is written while a dump waits for its reader is not in it with --snapshot."""
-        self.shell.do("resize theirs 4M")
-        for options, want in (([], b"later"), (["--snapshot"], b"early")):
-            self.shell.do("write theirs 3M early")
-            with subprocess.Popen([VMOCTL, self.object, "dump", "-", *options], env=env(),
-                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-                out = process.stdout.read(1)
-                self.shell.do("write theirs 3M later")
-                out += process.stdout.read()
-            self.assertEqual((0, 4 * MIB), (process.returncode, len(out)))
-            self.assertEqual(want, out[3 * MIB:3 * MIB + 5])
-
-    def test_list(self):
-        self.shell.do("clone theirs child --no-write")
-        mine = documents(self.good(ctl("--json", "list")))[0]["list"]["objects"]
-        theirs = [o for o in mine if o["id"] == self.id]
-        pid, fd = map(int, self.object.split("/"))
-        self.assertEqual([[{"pid": pid, "fd": fd, "command": "vmoctl"}]],
-                         [o["holders"] for o in theirs])
-        self.assertRegex(self.good(ctl("list")), rf"(?m)  theirs  in {self.object} vmoctl$")
-        out = self.good(ctl(self.object, "tree"))
-        self.assertRegex(out, r"(?m)^theirs +\d+  object ")
-        self.assertRegex(out, r"(?m)^└─ theirs +\d+  snapshot ")
-        self.assertIn("theirs", self.good(ctl("tree")))
-        # In the shell, too, with --all.
-        with Shell() as other:
-            self.assertEqual([], other.do("list")["list"]["objects"])
-            ids = [o["id"] for o in other.do("list --all")["list"]["objects"]]
-            self.assertIn(self.id, ids)
-
-    def test_shell(self):
-        with Shell() as other:
-            self.assertEqual(self.id, other.do(f"open x {self.object}")["object"]["id"])
-            self.assertEqual(self.id, other.do(f"clone {self.object} y")["object"]["parent_id"])
-            held = len(os.listdir(f"/proc/{other.pid}/fd"))
-            for _ in range(10):
-                self.assertIn("diff", other.do(f"diff {self.object} {self.object}"))
-            self.assertEqual(held, len(os.listdir(f"/proc/{other.pid}/fd")))
-            other.do("write y 0 mine")
-            self.assertEqual(b"orig".hex(), other.do("read x 0 4")["read"]["hex"])
-            self.assertEqual("x", other.do("tree x")["tree"]["families"][0]["label"])
-            self.assertEqual("EEXIST", other.do(f"open x {self.object}")["error"]["errno"])
-
-    def test_own_descriptor(self):
-        fd = os.open(f"/proc/{self.object.replace('/', '/fd/')}", os.O_RDONLY)
-        os.set_inheritable(fd, True)
-        try:
-            done = ctl(f"self/{fd}", "info", pass_fds=[fd])
-            self.assertIn(f"id               {self.id}\n", self.good(done))
-            done = ctl(f"self/{fd}", "write", "0", "x", pass_fds=[fd])
-            self.assertEqual(1, done.returncode)
-            self.assertIn("(EACCES)", done.err)
-            self.assertIn("open for one", done.err)
-        finally:
-            os.close(fd)
-
-    def test_errors(self):
-        pid = self.shell.pid
-        for name, errno, word in ((f"{pid}/9999", "EBADF", "cannot take descriptor 9999"),
-                                  (f"{pid}/1", "ENOTTY", "is not a virtual memory object"),
-                                  ("4194304/0", "ESRCH", "cannot open process")):
-            done = ctl(name, "info")
-            self.assertEqual((1, ""), (done.returncode, done.out))
-            self.assertIn(f"({errno})\nvmoctl: ", done.err)
-            self.assertIn(word, done.err)
-            error = documents(ctl("--json", name, "info").out)[0]["error"]
-            self.assertEqual((errno, True), (error["errno"], bool(error["hint"])))
-        ready, stop = threading.Event(), threading.Event()
-        threads = []
-
-        def thread():
-            threads.append(threading.get_native_id())
-            ready.set()
-            stop.wait()
-
-        runner = threading.Thread(target=thread)
-        runner.start()
-        ready.wait()
-        done = ctl(f"{threads[0]}/0", "info")
-        stop.set()
-        runner.join()
-        self.assertEqual(1, done.returncode)
-        self.assertIn("is a thread", done.err)
-
-    def test_permission(self):
-        done = ctl(self.object, "info", **NOBODY)
-        self.assertEqual(1, done.returncode)
-        self.assertIn("(EPERM)\nvmoctl: ", done.err)
-        self.assertIn("ptrace(2)", done.err)
-        done = ctl("list", **NOBODY)
-        self.assertEqual(0, done.returncode)
-        self.assertNotIn("theirs", done.out)
-        self.assertIn("may not be looked into", done.err)
-        listed = documents(ctl("--json", "list", **NOBODY).out)[0]["list"]
-        self.assertLess(0, listed["hidden_processes"])
-
-    def test_seen_but_not_taken(self):
-        """What /proc says has to do where ptrace is not allowed."""
-        if not os.path.exists("/proc/sys/kernel/seccomp"):
-            self.skipTest("this kernel has no seccomp filters")
-        deny = ("import ctypes, os, sys\n"
-                "libc = ctypes.CDLL(None)\n"
-                "class F(ctypes.Structure):\n"
-                " _fields_ = [('c', ctypes.c_ushort), ('t', ctypes.c_ubyte), ('f', ctypes.c_ubyte),"
-                " ('k', ctypes.c_uint)]\n"
-                "class P(ctypes.Structure):\n"
-                " _fields_ = [('n', ctypes.c_ushort), ('p', ctypes.c_void_p)]\n"
-                # if (nr == pidfd_getfd) return EPERM; allow
-                "f = (F * 4)(F(0x20, 0, 0, 0), F(0x15, 0, 1, 438), F(6, 0, 0, 0x50001),"
-                " F(6, 0, 0, 0x7fff0000))\n"
-                "p = P(4, ctypes.cast(f, ctypes.c_void_p))\n"
-                "assert not libc.prctl(38, 1, 0, 0, 0)\n"
-                "assert not libc.prctl(22, 2, ctypes.byref(p))\n"
-                "os.execv(sys.argv[1], sys.argv[1:])\n")
-        done = subprocess.run([sys.executable, "-c", deny, VMOCTL, "--json", "list"],
-                              capture_output=True, text=True)
-        objects = json.loads(done.stdout)["list"]["objects"]
-        theirs = [o for o in objects if o["id"] == self.id][0]
-        self.assertEqual(("theirs", 1 << 16, 0, 0),
-                         tuple(theirs[k] for k in ("name", "size", "children", "parent_id")))
-        self.assertNotIn("kind", theirs)
-        done = subprocess.run([sys.executable, "-c", deny, VMOCTL, "list"], capture_output=True,
-                              text=True)
-        self.assertRegex(done.stdout, r"(?m)^ *\d+  \? +64K +- +- +- +-  theirs  in ")
 
 
 class Scripts(Case):
@@ -793,7 +562,15 @@ class Scripts(Case):
                           "vmoctl: the object is of fixed size: make it with --resizable\n"),
                          (done.returncode, done.err))
         self.assertIn("No such file", ctl("run", "/nonexistent").err)
-        self.assertEqual(1, ctl("run", "/tmp").returncode)
+        # What cannot be read is not what is empty.
+        self.exits(1, ctl("run", "/tmp"), err="vmoctl: cannot read /tmp: Is a directory (EISDIR)\n")
+        for how, errno in (("shell </tmp", "EISDIR"), ("shell <&-", "EBADF"),
+                           ("run - <&-", "EBADF")):
+            done = subprocess.run(["sh", "-c", '"$0" ' + how, VMOCTL], capture_output=True,
+                                  text=True)
+            self.assertEqual((1, ""), (done.returncode, done.stdout), how)
+            self.assertIn(f"cannot read stdin: {os.strerror(getattr(os_errno, errno))}",
+                          done.stderr)
 
     def test_words(self):
         out = self.script('''echo one 'two  "words"' "a\\"b\\x41\\\\" x\\ y "" z"q"'r'#s # t\n''')
@@ -912,138 +689,69 @@ class Names(Case):
         self.assertEqual("x" * 63, self.answers("create " + "x" * 63 + " 1")[0]["object"]["name"])
 
 
-class Terminal(Case):
-    def on_terminal(self, args, steps, stdin=None, timeout=60):
-        """Runs vmoctl with a terminal for standard error (and the rest, unless given)."""
-        master, slave = pty.openpty()
-        process = subprocess.Popen([VMOCTL, *args], stdin=slave if stdin is None else stdin,
-                                   stdout=slave if stdin is None else subprocess.DEVNULL,
-                                   stderr=slave, env=env(), start_new_session=True,
-                                   preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0))
-        os.close(slave)
-        out = self.talk(master, steps, time.time() + timeout)
-        process.wait(timeout=timeout)
-        os.close(master)
-        return process.returncode, out
+class Readme(Case):
+    """What README.md shows is what is printed."""
 
-    @staticmethod
-    def more(master, end):
-        """What the terminal shows next; nothing at its end."""
-        if not select.select([master], [], [], max(0, end - time.time()))[0]:
-            raise TimeoutError
-        try:
-            return os.read(master, 65536)
-        except OSError:
-            return b""
+    README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../README.md")
 
-    def talk(self, master, steps, end):
-        """Waits for the first of each pair, behind the one before, and types the second."""
-        out, at = b"", 0
-        for word, reply in steps:
-            while word not in out[at:]:
-                try:
-                    got = self.more(master, end)
-                except TimeoutError:
-                    got = b""
-                self.assertTrue(got, f"no {word!r} behind {out[:at]!r} in {out[at:]!r}")
-                out += got
-            at = out.index(word, at) + len(word)
-            os.write(master, reply)
-        while got := self.more(master, end):
-            out += got
-        return out
+    def test_transcript(self):
+        with open(self.README, encoding="utf-8") as f:
+            want = re.search(r"(?ms)^```\n(vmo> .*?)^```$", f.read()).group(1)
+        script = "".join(re.findall(r"(?m)^vmo> (.*\n)", want))
+        self.assertLess(5, script.count("\n"))
+        got = self.good(ctl("run", "--echo", "-", stdin=script))
+        base = int(re.search(r"id (\d+)", got).group(1)) - 1
+        # Objects are counted from the module's first one on.
+        got = re.sub(r"(id|from) (\d+)", lambda m: f"{m[1]} {int(m[2]) - base}", got)
+        table = re.compile(r"(?m)^(\S.{8,13}) +\d+( +(?:object|snapshot) )")
+        self.assertEqual(table.sub(r"\1\2", want), table.sub(r"\1\2", got))
 
-    def test_progress(self):
-        script = path("slow.vmo")
-        store("slow.vmo", b"create a 64M\ncommit a\nsum a\n")
-        status, out = self.on_terminal(["run", script], [], stdin=subprocess.DEVNULL)
-        self.assertEqual(0, status)
-        self.assertRegex(out, rb"\ra: [0-9.]+[MK] of 64M, [0-9]+%\x1b\[K")
-        self.assertTrue(out.endswith(b"\r\x1b[K"), out[-40:])
-        self.assertEqual("", ctl("run", script).err)
+    def test_module(self):
+        """modprobe finds what is installed; what is in use stays; without it, who asks is told."""
+        ko, release, tree = os.environ.get("VMO_KO"), os.uname().release, path("tree")
+        if not ko:
+            self.skipTest("VMO_KO does not name the module")
 
-    def test_progress_of_a_pipe(self):
-        script = path("pipe.vmo")
-        store("pipe.vmo", b"load a -\n")
-        read, write = os.pipe()
+        def tool(*args):
+            done = subprocess.run(args, capture_output=True, text=True,
+                                  env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"})
+            return done.returncode, done.stderr
 
-        def feed():
-            for _ in range(3 * 20):
-                os.write(write, bytes(60000))
-                time.sleep(0.02)
-            os.close(write)
+        def leave_loaded():
+            if not os.path.exists("/sys/module/vmo"):
+                self.assertEqual((0, ""), tool("insmod", ko))
 
-        thread = threading.Thread(target=feed)
-        thread.start()
-        status, out = self.on_terminal(["run", script], [], stdin=read)
-        thread.join()
-        os.close(read)
-        self.assertEqual(0, status)
-        self.assertRegex(out, rb"\r-: [0-9.]+[MK]\x1b\[K")
+        def counters():
+            with open("/sys/kernel/debug/vmo/counters", encoding="ascii") as f:
+                found = dict(line.split()[:2] for line in f if line.split()[1:])
+            return [found[key] for key in ("pages", "nodes", "objects")]
 
-    def test_shell(self):
-        status, out = self.on_terminal(["shell"], [
-            (b"vmo> ", b"create first 4K\n"), (b"first: object", b""),
-            (b"vmo> ", b"clon\tfir\tsecond\n"),
-            (b"made from", b""), (b"vmo> ", b"info nothing\n"), (b"no object nothing", b""),
-            (b"vmo> ", b"inf\tsec\t\n"), (b"snapshot", b""), (b"vmo> ", b"exit\n")])
-        self.assertEqual(0, status, out)
-        self.assertIn(b"second: snapshot, 4K", out)
-
-    def test_interrupt(self):
-        """^C ends the command or the line, and not the shell with all it holds."""
-        status, out = self.on_terminal(["shell"], [
-            (b"vmo> ", b"create big 8T\n"), (b"big: object", b""),
-            (b"vmo> ", b"sum big\n"), (b"of 8T", b"\x03"),
-            (b"EINTR", b""), (b"vmo> ", b"echo not this\x03"), (b"vmo> ", b"info big\n"),
-            (b"8796093022208", b""), (b"vmo> ", b"\x04")])
-        self.assertEqual(0, status, out)
-        self.assertNotIn(b"\nnot this", out)
-
-    def test_end(self):
-        status, _ = self.on_terminal(["shell"], [(b"vmo> ", b"bogus\n"),
-                                               (b"lists them", b""), (b"vmo> ", b"\x04")])
-        self.assertEqual(2, status)
-
-
-class Tap(unittest.TestResult):
-    def __init__(self, count):
-        super().__init__()
-        self.count = 0
-        print(f"TAP version 13\n1..{count}", flush=True)
-
-    def startTest(self, test):
-        super().startTest(test)
-        self.began = time.time()
-
-    def line(self, test, good, why=""):
-        self.count += 1
-        name = f"{type(test).__name__.lower()}.{test._testMethodName[5:]}"
-        print(f"# {time.time() - self.began:.1f} s")
-        print(f"{'ok' if good else 'not ok'} {self.count} vmoctl.{name}{why}", flush=True)
-
-    def addSuccess(self, test):
-        self.line(test, True)
-
-    def addFailure(self, test, err):
-        print("# " + self._exc_info_to_string(err, test).replace("\n", "\n# "))
-        super().addFailure(test, err)
-        self.line(test, False)
-
-    addError = addFailure
-
-    def addSkip(self, test, reason):
-        super().addSkip(test, reason)
-        self.line(test, True, f" # SKIP {reason}")
-
-
-def main():
-    tests = [t for s in unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-             for t in s if not sys.argv[1:] or any(a in t.id() for a in sys.argv[1:])]
-    result = Tap(len(tests))
-    unittest.TestSuite(tests).run(result)
-    shutil.rmtree(DIR)
-    return 0 if result.wasSuccessful() else 1
+        # The guest looks at them at its end, when they are those of another module.
+        for _ in range(50):
+            if counters() == ["0"] * 3:
+                break
+            time.sleep(0.1)
+        self.assertEqual(["0"] * 3, counters())
+        self.addCleanup(leave_loaded)
+        with Shell() as shell:
+            shell.do("create a 4K")
+            self.assertEqual((1, "rmmod: ERROR: Module vmo is in use\n"), tool("rmmod", "vmo"))
+            self.assertIn(f" in {shell.fd_of('a')} vmoctl\n", self.good(ctl("list")))
+        self.assertEqual((0, ""), tool("rmmod", "vmo"))
+        done = ctl("probe")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("cannot open /dev/vmo: No such device (ENODEV)\nvmoctl: ", done.err)
+        self.assertIn("modprobe vmo", done.err)
+        self.assertIn("not found", tool("modprobe", "-d", tree, "vmo")[1])
+        to = f"{tree}/lib/modules/{release}/updates/module"
+        os.makedirs(to)
+        shutil.copy(ko, to)
+        self.assertEqual(0, tool("depmod", "-b", tree, release)[0])
+        self.assertEqual((0, ""), tool("modprobe", "-d", tree, "vmo"))
+        self.good(ctl("probe"))
+        status, err = tool("insmod", ko)
+        self.assertEqual(1, status)
+        self.assertIn("File exists", err)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ typedef unsigned long pgoff_t;
 #define hweight64(x)		((unsigned int)__builtin_popcountll(x))
 #define min(a, b)		({ __auto_type a_ = (a); __auto_type b_ = (b); a_ < b_ ? a_ : b_; })
 #define max(a, b)		({ __auto_type a_ = (a); __auto_type b_ = (b); a_ > b_ ? a_ : b_; })
+#define swap(a, b)		do { __auto_type a_ = (a); (a) = (b); (b) = a_; } while (0)
 #define min3(a, b, c)		min(min(a, b), c)
 #define min_t(t, a, b)		((t)(a) < (t)(b) ? (t)(a) : (t)(b))
 #define BITS_PER_LONG		64

@@ -169,6 +169,24 @@ static int do_transfer_new(struct content *c, struct content **child)
 	return ret;
 }
 
+static int do_rewind(struct content *c, struct content **child)
+{
+	struct content *new = content_new(0, KEYS);
+	int ret = vmo_cow_snapshot(&c->cow, &new->cow, VMO_KEY_MAX, false);
+
+	if (!ret) {
+		vmo_cow_keep_base(&new->cow);
+		ret = write_at(new, 4);
+	}
+	if (!ret)
+		ret = vmo_cow_rewind(&new->cow);
+	if (!ret)
+		shim_fail_nth = 0;	/* this was all of it */
+	CHECK(ret || page_at(new, 4) == page_at(c, 4));
+	content_free(new);
+	return ret;
+}
+
 typedef int (*op_fn)(struct content *c, struct content **child);
 
 /* A content, shared with a second one, with a page that somebody holds. */
@@ -290,6 +308,11 @@ static void t_transfer(void)
 	sweep(do_transfer_new, false);
 }
 
+static void t_rewind(void)
+{
+	sweep(do_rewind, true);
+}
+
 static void t_snapshot(void)
 {
 	sweep(do_snapshot, true);
@@ -310,6 +333,7 @@ int main(void)
 		{ "resize: each allocation and wait fails in turn", t_resize },
 		{ "snapshot: each allocation and wait fails in turn", t_snapshot },
 		{ "x3: transfer: each allocation and wait fails in turn", t_transfer },
+		{ "rewind: each allocation and wait fails in turn", t_rewind },
 	};
 
 	shim_init();

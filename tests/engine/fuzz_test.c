@@ -17,7 +17,7 @@
 #define CHUNK		128
 
 struct version {
-	int members;
+	int members;		/* that have it, and bases */
 	struct page *page;
 	u64 data;
 };
@@ -34,6 +34,8 @@ struct member {
 	int first, end;		/* model indices; the window */
 	int depth;
 	struct version *v[KEYS];
+	struct version *base[KEYS];	/* what it can go back to */
+	int base_end;
 	bool mine[KEYS];
 	bool writable[KEYS];
 	struct pte pte[KEYS];
@@ -56,7 +58,7 @@ static unsigned long births;
 static bool copying;		/* own() expects that the page is replaced */
 static struct member *revoking;	/* a snapshot of it is being taken */
 static struct {
-	unsigned long writes, shared, depth, snaps, failed, moved;
+	unsigned long writes, shared, depth, snaps, failed, moved, rewinds;
 } stats;
 
 static void say_where(void)
@@ -169,6 +171,14 @@ static void set_pte(struct member *m, int i, struct page *page, bool writable)
 
 /* ---- the model --------------------------------------------------------- */
 
+static void put_version(struct version *v)
+{
+	if (v && !--v->members) {
+		versions--;
+		free(v);
+	}
+}
+
 static void leave(struct member *m, int i)
 {
 	struct version *v = m->v[i];
@@ -176,10 +186,7 @@ static void leave(struct member *m, int i)
 	m->v[i] = NULL;
 	m->mine[i] = false;
 	m->writable[i] = false;
-	if (v && !--v->members) {
-		versions--;
-		free(v);
-	}
+	put_version(v);
 }
 
 static struct version *fresh(u64 data, struct page *page)
@@ -508,6 +515,43 @@ static struct member *spare(void)
 	return NULL;
 }
 
+static void keep_base(struct member *m)
+{
+	int i;
+
+	vmo_cow_keep_base(&m->cow);
+	m->base_end = m->end;
+	for (i = 0; i < KEYS; i++) {
+		m->base[i] = m->v[i];
+		if (m->base[i])
+			m->base[i]->members++;
+	}
+}
+
+static void rewind_member(struct member *m)
+{
+	int i, ret;
+
+	arm();
+	ret = vmo_cow_rewind(&m->cow);
+	CHECK(m->cow.has_base == (ret != -EOPNOTSUPP));
+	if (ret == -EOPNOTSUPP) {
+		disarm(0);
+		return;
+	}
+	if (disarm(ret))
+		return;
+	for (i = 0; i < KEYS; i++) {
+		leave(m, i);
+		m->v[i] = m->base[i];
+		if (m->v[i])
+			m->v[i]->members++;
+	}
+	m->end = m->base_end;
+	stats.rewinds++;
+	check_range(m, 0, KEYS - 1);
+}
+
 static void init_cow(struct member *m)
 {
 	vmo_cow_init(&m->cow, &ops, key_of(m->first), end_of(m->end));
@@ -575,6 +619,8 @@ static void snapshot(struct member *m, struct member *c)
 		else if (m->v[i])
 			m->v[i]->members++;
 	}
+	if (rnd() % 4 == 0)
+		keep_base(c);
 	check_range(c, 0, KEYS - 1);
 }
 
@@ -603,8 +649,11 @@ static void close_member(struct member *m)
 		drop_pte(m, i);
 	vmo_cow_destroy(&m->cow);
 	pthread_rwlock_destroy(&m->cow.lock.l);
-	for (i = 0; i < KEYS; i++)
+	for (i = 0; i < KEYS; i++) {
 		leave(m, i);
+		put_version(m->base[i]);
+		m->base[i] = NULL;
+	}
 	m->alive = false;
 }
 
@@ -716,16 +765,20 @@ static void usage_all(void)
 
 	for (k = 0; k < MEMBERS; k++) {
 		struct member *m = &members[k];
-		u64 pages = 0, private = 0;
+		u64 pages = 0, private = 0, shared = 0;
 
 		if (!m->alive)
 			continue;
 		CHECK(!vmo_cow_usage(&m->cow, 0, VMO_KEY_MAX, &u));
 		for (i = 0; i < KEYS; i++) {
-			pages += !!m->v[i];
-			private += m->v[i] && m->v[i]->members == 1;
+			struct version *v = m->v[i], *base = m->base[i];
+			bool alone = v && v->members == 1 + (base == v);
+
+			pages += !!v;
+			private += alone + (base && base != v && base->members == 1);
+			shared += v && !alone;
 		}
-		CHECK(u.pages == pages && u.private == private);
+		CHECK(u.pages == pages && u.private == private && u.shared == shared);
 		scaled += u.scaled;
 	}
 	/* Exact but for rounding: less than a millionth of a page for each. */
@@ -733,31 +786,43 @@ static void usage_all(void)
 	CHECK(((u64)versions << 32) - scaled < (u64)(versions + 1) << 16);
 }
 
+static bool older_has(struct member *m, int i, struct version *v)
+{
+	int k;
+
+	for (k = 0; k < MEMBERS; k++)
+		if (members[k].alive && members[k].born < m->born &&
+		    (members[k].v[i] == v || members[k].base[i] == v))
+			return true;
+	return false;
+}
+
 /* Pages of @m that nobody has who is older. */
 static u64 exclusive(struct member *m)
 {
-	unsigned long known[CHUNK / 64];
+	unsigned long bits[2][CHUNK / 64];
+	struct vmo_known known = { bits[0], bits[1] };
+	pgoff_t first, last;
 	u64 pages = 0;
 	int c, i, k;
 
 	for (c = 0; c < KEYS / CHUNK; c++) {
-		memset(known, 0, sizeof(known));
+		memset(bits, 0, sizeof(bits));
+		first = key_of(c * CHUNK);
+		last = key_of(c * CHUNK + CHUNK - 1);
 		for (k = 0; k < MEMBERS; k++)
 			if (members[k].alive && members[k].born < m->born)
-				CHECK(!vmo_cow_same(&m->cow, &members[k].cow,
-						    key_of(c * CHUNK),
-						    key_of(c * CHUNK + CHUNK - 1), known));
-		CHECK(!vmo_cow_count_clear(&m->cow, key_of(c * CHUNK),
-					   key_of(c * CHUNK + CHUNK - 1), known, &pages));
+				CHECK(!vmo_cow_same(&m->cow, &members[k].cow, first, last,
+						    &known));
 		for (i = c * CHUNK; i < (c + 1) * CHUNK; i++) {
-			bool older = false;
-
-			for (k = 0; m->v[i] && k < MEMBERS; k++)
-				older |= members[k].alive && members[k].born < m->born &&
-					 members[k].v[i] == m->v[i];
 			if (m->v[i])
-				CHECK(test_bit(i % CHUNK, known) == older);
+				CHECK(test_bit(i % CHUNK, known.tree) ==
+				      older_has(m, i, m->v[i]));
+			if (m->base[i])
+				CHECK(test_bit(i % CHUNK, known.base) ==
+				      older_has(m, i, m->base[i]));
 		}
+		CHECK(!vmo_cow_count_clear(&m->cow, first, last, &known, &pages));
 	}
 	return pages;
 }
@@ -881,7 +946,7 @@ static void step(void)
 	if (h->page && rnd() % 4 == 0 && in_window(m, h->index))
 		i = h->index;
 	last = max(i, last);
-	if (below(&what, 550))
+	if (below(&what, 545))
 		own(m, i, rnd() % 3 ? 0 : VMO_OWN_WRITABLE, next_data++);
 	else if (below(&what, 100))
 		write_pte(m, i);
@@ -903,6 +968,8 @@ static void step(void)
 		device_write();
 	else if (below(&what, 5))
 		diff(m, pick());
+	else if (below(&what, 5))
+		rewind_member(m);
 	else if (below(&what, 5))
 		seek(m, i);
 	else if (below(&what, 2))
@@ -966,8 +1033,9 @@ int main(int argc, char **argv)
 	finish();
 	shared = 100.0 * stats.shared / stats.writes;
 	depth = (double)stats.depth / stats.writes;
-	printf("# seed %lu: %lu operations, %lu snapshots, %lu failures injected, %lu keys moved, ", seed,
-	       op_nr, stats.snaps, stats.failed, stats.moved);
+	printf("# seed %lu: %lu operations, %lu snapshots, %lu failures injected, ", seed, op_nr,
+	       stats.snaps, stats.failed);
+	printf("%lu keys moved, %lu rewinds, ", stats.moved, stats.rewinds);
 	printf("%lu writes, %.1f %% to shared leaves, mean depth %.1f\n", stats.writes, shared,
 	       depth);
 	printf("1..2\nok 1 - differential test against the model\n");

@@ -221,6 +221,11 @@ static u64 op_close(struct content *c, int self)
 	return 0;
 }
 
+static u64 op_rewind(struct content *c, int self)
+{
+	return vmo_cow_rewind(&c->cow);
+}
+
 /* Part of a leaf to another place of the content. */
 static u64 op_move(struct content *c, int self)
 {
@@ -252,7 +257,8 @@ static u64 op_usage(struct content *c, int self)
 	struct vmo_tally usage;
 
 	REQUIRE(!vmo_cow_usage(&c->cow, 0, END - 1, &usage));
-	REQUIRE(usage.scaled <= usage.pages << 32 && usage.private <= usage.pages);
+	REQUIRE(c->cow.has_base ||
+		(usage.scaled <= usage.pages << 32 && usage.private <= usage.pages));
 	return 0;
 }
 
@@ -274,6 +280,7 @@ static const struct op table[] = {
 	{ "snapshot", op_snapshot, A },
 	{ "window", op_window, A },
 	{ "usage", op_usage, A },
+	{ "rewind", op_rewind, A },
 	{ "move", op_move, A },
 	{ "take", op_take, A },
 	{ "device", op_device, A },
@@ -306,7 +313,7 @@ static bool changes_0(const struct op *op)
 {
 	return is_double(op) || op->run == op_store0 || op->run == op_write0 ||
 	       op->run == op_remove || op->run == op_remove_all || op->run == op_device ||
-	       op->run == op_move || op->run == op_take || op->run == op_give;
+	       op->run == op_rewind || op->run == op_move || op->run == op_take || op->run == op_give;
 }
 
 /* ---- scenes ------------------------------------------------------------ */
@@ -398,6 +405,35 @@ static void scene_piped(void)
 	read_all(members[A]);
 }
 
+/* One that can go back, written and mapped, whose parent is gone, or is B. */
+static void rewindable(bool parent)
+{
+	struct content *root = mapped(content_new(0, END));
+
+	REQUIRE(!map_store(root, 0, 1));
+	REQUIRE(!map_store(root, L, 3));
+	members[A] = content_snapshot(root, 0, END);
+	vmo_cow_keep_base(&members[A]->cow);
+	map_content(members[A]);
+	read_all(members[A]);
+	REQUIRE(!map_store(members[A], 0, 5));
+	REQUIRE(!map_store(members[A], 1, 6));
+	if (parent)
+		members[B] = root;
+	else
+		content_free(root);
+}
+
+static void scene_rewindable(void)
+{
+	rewindable(true);
+}
+
+static void scene_rewindable_alone(void)
+{
+	rewindable(false);
+}
+
 static const struct scene {
 	const char *name;
 	void (*set)(void);
@@ -412,6 +448,8 @@ static const struct scene {
 	{ "a snapshot of a part", scene_part },
 	{ "a page that a device writes", scene_held },
 	{ "a page that a pipe has got", scene_piped },
+	{ "a child with a base", scene_rewindable },
+	{ "a child with a base, alone", scene_rewindable_alone },
 };
 
 #define NR_SCENES	(sizeof(scenes) / sizeof(*scenes))
@@ -618,15 +656,18 @@ static void random_turns(int tries)
 /* B has to be there, and stay for those who use it. */
 static bool set_fits(const struct scene *scene, int nr)
 {
-	bool has_b, has_device, fits = true;
+	bool has_b, has_base, has_device, fits = true;
 	int i, k;
 
 	scene->set();
 	has_b = members[B];
+	has_base = members[A]->cow.has_base;
 	has_device = pinned[THREADS_MAX] && !pinned_data[THREADS_MAX];
 	end(NULL);
 	for (i = 0; i < nr; i++) {
 		if (ops_now[i]->member == B && !has_b)
+			fits = false;
+		if (ops_now[i]->run == op_rewind && !has_base)
 			fits = false;
 		if (ops_now[i]->run == op_device && !has_device)
 			fits = false;

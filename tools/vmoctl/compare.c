@@ -50,6 +50,8 @@ static enum status sum_object(struct call *call, char text[SUM_TEXT], uint64_t *
 		return status;
 	*size = content.size;
 	status = sum_content(call, &content, text);
+	if (!status)
+		status = content_same_size(call, &content);
 	content_close(&content);
 	return status;
 }
@@ -95,6 +97,9 @@ enum status cmd_assert_sum(struct call *call)
 
 /* ---- differences ------------------------------------------------------------------ */
 
+/* So many ranges are listed in JSON, which is in memory as a whole. */
+#define MAX_RANGES	65536
+
 struct diff {
 	struct call *call;
 	struct content a, b;
@@ -115,12 +120,12 @@ static void flush_range(struct diff *diff)
 		return;
 	diff->ranges++;
 	diff->bytes += length;
-	if (diff->json) {
+	if (diff->json && diff->ranges <= MAX_RANGES) {
 		json = json_object_new_object();
 		json_object_object_add(json, "offset", json_object_new_uint64(diff->start));
 		json_object_object_add(json, "length", json_object_new_uint64(length));
 		json_object_array_add(diff->json, json);
-	} else if (!diff->first) {
+	} else if (!diff->json && !diff->first) {
 		printf("offset %" PRIu64 " length %" PRIu64 " (%s)\n", diff->start, length,
 		       size_text(text, length, false));
 	}
@@ -200,6 +205,10 @@ static enum status compare_objects(struct diff *diff)
 	status = content_open(call, b, &diff->b);
 	if (!status) {
 		status = compare(diff);
+		if (!status)
+			status = content_same_size(call, &diff->a);
+		if (!status)
+			status = content_same_size(call, &diff->b);
 		content_close(&diff->b);
 	}
 	content_close(&diff->a);
@@ -216,6 +225,8 @@ static void put_diff(struct diff *diff)
 		json_object_object_add(json, "equal", json_object_new_boolean(!diff->ranges));
 		json_object_object_add(json, "ranges", diff->json);
 		json_object_object_add(json, "bytes", json_object_new_uint64(diff->bytes));
+		json_object_object_add(json, "truncated",
+				       json_object_new_boolean(diff->ranges > MAX_RANGES));
 		answer(diff->call, "diff", json);
 	} else if (diff->ranges) {
 		printf("%" PRIu64 " range%s, %s in all\n", diff->ranges,

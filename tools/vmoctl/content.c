@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "vmoctl.h"
 
@@ -47,6 +48,22 @@ uint64_t content_data(struct content *content, uint64_t at)
 	content->data = data;
 	content->hole = hole < 0 ? data : hole;
 	return (uint64_t)data < content->size ? (uint64_t)data : content->size;
+}
+
+/*
+ * What an object that shrinks had there reads as a hole, and what it grows by is
+ * left out: neither is content that it ever had.
+ */
+enum status content_same_size(struct call *call, const struct content *content)
+{
+	struct stat st;
+
+	if (fstat(vmo_fd(content->vmo), &st))
+		return fail(call, errno, "cannot ask for the size");
+	if ((uint64_t)st.st_size == content->size)
+		return OK;
+	fail(call, EAGAIN, "an object changed its size while it was read");
+	return fail_hint(call, "do it again, or to a snapshot (sum and dump: --snapshot)");
 }
 
 int content_read(struct content *content, uint64_t at, size_t count)

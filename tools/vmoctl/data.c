@@ -37,6 +37,11 @@ static enum status load_bytes(struct loader *loader, size_t count, uint64_t at)
 	return OK;
 }
 
+static enum status became_shorter(struct loader *loader)
+{
+	return fail(loader->call, 0, "%s became shorter while it was read", loader->name);
+}
+
 static enum status load_range(struct loader *loader, uint64_t at, uint64_t end)
 {
 	while (at < end) {
@@ -46,8 +51,7 @@ static enum status load_range(struct loader *loader, uint64_t at, uint64_t end)
 		if (count < 0)
 			return fail_file(loader->call, "read", loader->name);
 		if (!count)
-			return fail(loader->call, 0, "%s became shorter while it was read",
-				    loader->name);
+			return became_shorter(loader);
 		if (load_bytes(loader, count, at))
 			return FAILED;
 		at += count;
@@ -58,6 +62,7 @@ static enum status load_range(struct loader *loader, uint64_t at, uint64_t end)
 /* Holes of the file stay holes of the object. */
 static enum status load_sparse(struct loader *loader, uint64_t size)
 {
+	struct stat st;
 	uint64_t at = 0;
 
 	while (at < size) {
@@ -74,7 +79,10 @@ static enum status load_sparse(struct loader *loader, uint64_t size)
 			return FAILED;
 		at = hole;
 	}
-	return OK;
+	/* What was cut looks like a hole. */
+	if (fstat(loader->fd, &st))
+		return fail_file(loader->call, "read", loader->name);
+	return (uint64_t)st.st_size < size ? became_shorter(loader) : OK;
 }
 
 /* What read() gives until the end or until the buffer is full; -1 */
@@ -228,7 +236,16 @@ static enum status dump_content(struct dump *dump, struct content *content)
 	return status;
 }
 
-static enum status dump_open(struct dump *dump, uint64_t size)
+/* A file of /proc/PID/fd: cutting it would leave nothing to copy. */
+static bool is_content(const struct content *content, const struct stat *st)
+{
+	struct stat own;
+
+	return !fstat(vmo_fd(content->vmo), &own) && own.st_dev == st->st_dev &&
+	       own.st_ino == st->st_ino;
+}
+
+static enum status dump_open(struct dump *dump, const struct content *content)
 {
 	const char *name = dump->call->argv[1];
 	struct stat st;
@@ -242,7 +259,11 @@ static enum status dump_open(struct dump *dump, uint64_t size)
 	if (dump->fd < 0)
 		return fail_file(dump->call, "open", name);
 	dump->sparse = !fstat(dump->fd, &st) && S_ISREG(st.st_mode);
-	if (dump->sparse && (ftruncate(dump->fd, 0) || ftruncate(dump->fd, size))) {
+	if (dump->sparse && is_content(content, &st)) {
+		close(dump->fd);
+		return fail(dump->call, 0, "%s and %s are one object", dump->call->argv[0], name);
+	}
+	if (dump->sparse && (ftruncate(dump->fd, 0) || ftruncate(dump->fd, content->size))) {
 		cannot_write(dump);
 		close(dump->fd);
 		return FAILED;
@@ -275,9 +296,11 @@ enum status cmd_dump(struct call *call)
 	status = content_open_first(call, &content);
 	if (status)
 		return status;
-	status = dump_open(&dump, content.size);
+	status = dump_open(&dump, &content);
 	if (!status) {
 		status = dump_content(&dump, &content);
+		if (!status)
+			status = content_same_size(call, &content);
 		if (dump.fd != STDOUT_FILENO && close(dump.fd) && !status)
 			status = cannot_write(&dump);
 	}
@@ -387,11 +410,20 @@ static enum status read_text(struct call *call, struct content *content, uint64_
 	return OK;
 }
 
+/* A document is in memory several times, and has two digits for each byte. */
+#define MAX_READ	(16 * CHUNK)
+
 static enum status read_json(struct call *call, struct vmo *vmo, uint64_t offset, uint64_t length)
 {
-	char *buf = length < CHUNK * CHUNK ? malloc(3 * length + 1) : NULL, *hex;
+	static const char digits[] = "0123456789abcdef";
 	struct json_object *json;
+	char *buf, *hex;
 
+	if (length > MAX_READ) {
+		fail(call, E2BIG, "too much for JSON");
+		return fail_hint(call, "read up to 16M at a time, or use \"dump\" or --raw");
+	}
+	buf = malloc(3 * length + 1);
 	if (!buf)
 		return fail(call, ENOMEM, "cannot allocate a buffer");
 	hex = buf + length;
@@ -399,9 +431,11 @@ static enum status read_json(struct call *call, struct vmo *vmo, uint64_t offset
 		free(buf);
 		return cannot_read(call, call->argv[0]);
 	}
-	*hex = 0;
-	for (size_t i = 0; i < length; i++)
-		sprintf(hex + 2 * i, "%02x", (unsigned char)buf[i]);
+	for (size_t i = 0; i < length; i++) {
+		hex[2 * i] = digits[(unsigned char)buf[i] >> 4];
+		hex[2 * i + 1] = digits[buf[i] & 15];
+	}
+	hex[2 * length] = 0;
 	json = json_object_new_object();
 	json_object_object_add(json, "offset", json_object_new_uint64(offset));
 	json_object_object_add(json, "length", json_object_new_uint64(length));

@@ -178,7 +178,10 @@ static enum status ask_module(struct call *call, struct vmo_probe *probe)
 	}
 	err = vmo_device_probe(dev, probe, sizeof(*probe)) ? errno : 0;
 	close(dev);
-	return err ? fail(call, err, "cannot probe the module") : OK;
+	if (!err)
+		return OK;
+	fail(call, err, "cannot probe the module");
+	return fail_hint(call, "%s", vmo_device_explain(err == ENOTTY ? EPROTONOSUPPORT : err));
 }
 
 enum status cmd_probe(struct call *call)

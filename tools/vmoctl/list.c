@@ -188,9 +188,20 @@ enum status cmd_list(struct call *call)
 
 /* ---- tree -------------------------------------------------------------------------------- */
 
+/* Indentation ends there: somebody may have made a chain of a million clones. */
+#define MAX_DEPTH	64
+
+/* A line; those of a family come in the order in which they are shown. */
 struct row {
-	char *text;		/* branches and title */
 	const struct member *member;
+	size_t depth;
+	bool last;		/* of its siblings */
+};
+
+/* Where we are among the children of an ancestor. */
+struct level {
+	uint64_t id;
+	size_t next;		/* in by_parent */
 };
 
 struct tree {
@@ -199,7 +210,7 @@ struct tree {
 	const struct member **by_parent;	/* all of them */
 	struct row *rows;
 	size_t nr_rows;
-	uint64_t scaled;
+	struct level *levels;
 	const char *tee, *corner, *bar, *gap;
 };
 
@@ -242,93 +253,124 @@ static const struct member *parent_of(const struct tree *tree, const struct memb
 	return parent && parent < member->info.id ? member_find(&tree->members, parent) : NULL;
 }
 
-static void add_row(struct tree *tree, const struct member *member, const char *prefix,
-		    const char *branch)
+static void add_row(struct tree *tree, const struct member *member, size_t depth, bool last)
 {
-	struct row *row = &tree->rows[tree->nr_rows++];
-	char *title = member_title(member);
+	tree->rows[tree->nr_rows++] = (struct row) {
+		.member = member, .depth = depth, .last = last,
+	};
+	tree->levels[depth].id = member->info.id;
+	tree->levels[depth].next = first_of(tree, member->info.id);
+}
 
-	if (asprintf(&row->text, "%s%s%s", prefix, branch, *title ? title : "(no name)") < 0)
+/* Without recursion: the depth is that of other people's clones. */
+static void add_family(struct tree *tree, const struct member *root)
+{
+	size_t depth = 0;
+
+	add_row(tree, root, 0, true);
+	for (;;) {
+		struct level *level = &tree->levels[depth];
+		size_t i = level->next++;
+
+		if (!is_of(tree, i, level->id)) {
+			if (!depth--)
+				break;
+		} else if (parent_of(tree, tree->by_parent[i])) {
+			add_row(tree, tree->by_parent[i], ++depth, !is_of(tree, i + 1, level->id));
+		}
+	}
+}
+
+static char *row_title(const struct row *row)
+{
+	char *title = member_title(row->member), *text;
+	const char *shown = *title ? title : "(no name)";
+	int length;
+
+	if (row->depth > MAX_DEPTH)
+		length = asprintf(&text, "[%zu] %s", row->depth, shown);
+	else
+		length = asprintf(&text, "%s", shown);
+	if (length < 0)
 		abort();
 	free(title);
-	row->member = member;
-	if (has_pages(member))
-		tree->scaled += member->info.scaled_bytes;
+	return text;
 }
 
-static void add_rows(struct tree *tree, const struct member *member, const char *prefix)
+static size_t indentation(const struct row *row)
 {
-	size_t i = first_of(tree, member->info.id);
-
-	for (; is_of(tree, i, member->info.id); i++) {
-		bool last = !is_of(tree, i + 1, member->info.id);
-		char *below;
-
-		if (!parent_of(tree, tree->by_parent[i]))
-			continue;
-		add_row(tree, tree->by_parent[i], prefix, last ? tree->corner : tree->tee);
-		if (asprintf(&below, "%s%s", prefix, last ? tree->gap : tree->bar) < 0)
-			abort();
-		add_rows(tree, tree->by_parent[i], below);
-		free(below);
-	}
+	return row->depth < MAX_DEPTH ? row->depth : MAX_DEPTH;
 }
 
-static void tree_text(struct tree *tree, const struct member *only)
+/* @ended: the levels whose last child has been shown. */
+static void put_row(const struct tree *tree, const struct row *row, bool *ended, int width)
+{
+	size_t depth = indentation(row);
+	char *title = row_title(row);
+
+	for (size_t i = 1; i < depth; i++)
+		fputs(ended[i] ? tree->gap : tree->bar, stdout);
+	if (depth)
+		fputs(row->last ? tree->corner : tree->tee, stdout);
+	ended[depth] = row->last;
+	fputs(title, stdout);
+	pad(width - 3 * depth - text_width(title) + 1);
+	put_cells(tree->call, row->member);
+	putchar('\n');
+	free(title);
+}
+
+static int column_width(const struct tree *tree)
 {
 	int width = strlen("OBJECT");
-	char text[SIZE_TEXT];
 
-	for (size_t i = 0; i < tree->members.nr; i++) {
-		const struct member *member = &tree->members.all[i];
+	for (size_t i = 0; i < tree->nr_rows; i++) {
+		char *title = row_title(&tree->rows[i]);
+		int own = 3 * indentation(&tree->rows[i]) + text_width(title);
 
-		if (only ? member != only : !!parent_of(tree, member))
-			continue;
-		add_row(tree, member, "", "");
-		add_rows(tree, member, "");
+		if (own > width)
+			width = own;
+		free(title);
 	}
-	for (size_t i = 0; i < tree->nr_rows; i++)
-		if (text_width(tree->rows[i].text) > width)
-			width = text_width(tree->rows[i].text);
+	return width;
+}
+
+static void tree_text(struct tree *tree)
+{
+	int width = column_width(tree);
+	bool ended[MAX_DEPTH + 1] = { false };
+	char text[SIZE_TEXT];
+	uint64_t scaled = 0;
+
 	fputs("OBJECT", stdout);
 	pad(width - strlen("OBJECT") + 1);
 	put_heads(tree->call);
 	putchar('\n');
 	for (size_t i = 0; i < tree->nr_rows; i++) {
-		fputs(tree->rows[i].text, stdout);
-		pad(width - text_width(tree->rows[i].text) + 1);
-		put_cells(tree->call, tree->rows[i].member);
-		putchar('\n');
-		free(tree->rows[i].text);
+		put_row(tree, &tree->rows[i], ended, width);
+		if (has_pages(tree->rows[i].member))
+			scaled += tree->rows[i].member->info.scaled_bytes;
 	}
 	printf("%zu object%s, %s of memory\n", tree->nr_rows, tree->nr_rows == 1 ? "" : "s",
-	       size_text(text, tree->scaled, option(tree->call, OPT_BYTES)));
+	       size_text(text, scaled, option(tree->call, OPT_BYTES)));
 	note_hidden(&tree->members);
 }
 
-static struct json_object *branch_json(const struct tree *tree, const struct member *member)
+/* What is deeper than parsers like is beside its ancestor, and has its parent_id. */
+static void tree_json(const struct tree *tree)
 {
-	struct json_object *json = holding_json(member), *array = json_object_new_array();
-	size_t i = first_of(tree, member->info.id);
+	struct json_object *json = json_object_new_object(), *array[MAX_DEPTH + 2];
 
-	for (; is_of(tree, i, member->info.id); i++)
-		if (parent_of(tree, tree->by_parent[i]))
-			json_object_array_add(array, branch_json(tree, tree->by_parent[i]));
-	json_object_object_add(json, "members", array);
-	return json;
-}
+	array[0] = json_object_new_array();
+	for (size_t i = 0; i < tree->nr_rows; i++) {
+		struct json_object *node = holding_json(tree->rows[i].member);
+		size_t depth = indentation(&tree->rows[i]);
 
-static void tree_json(const struct tree *tree, const struct member *only)
-{
-	struct json_object *json = json_object_new_object(), *array = json_object_new_array();
-
-	for (size_t i = 0; i < tree->members.nr; i++) {
-		const struct member *member = &tree->members.all[i];
-
-		if (only ? member == only : !parent_of(tree, member))
-			json_object_array_add(array, branch_json(tree, member));
+		array[depth + 1] = json_object_new_array();
+		json_object_object_add(node, "members", array[depth + 1]);
+		json_object_array_add(array[depth], node);
 	}
-	json_object_object_add(json, "families", array);
+	json_object_object_add(json, "families", array[0]);
 	json_object_object_add(json, "hidden_processes",
 			       json_object_new_uint64(tree->members.hidden));
 	answer(tree->call, "tree", json);
@@ -364,6 +406,30 @@ static enum status find_root(struct tree *tree, const struct member **root)
 	return OK;
 }
 
+static void allocate(struct tree *tree)
+{
+	size_t nr = tree->members.nr;
+
+	tree->by_parent = calloc(nr + 1, sizeof(*tree->by_parent));
+	tree->rows = calloc(nr + 1, sizeof(*tree->rows));
+	tree->levels = calloc(nr + 1, sizeof(*tree->levels));
+	if (!tree->by_parent || !tree->rows || !tree->levels)
+		abort();
+	for (size_t i = 0; i < nr; i++)
+		tree->by_parent[i] = &tree->members.all[i];
+	qsort(tree->by_parent, nr, sizeof(*tree->by_parent), compare_parents);
+}
+
+static void add_families(struct tree *tree, const struct member *only)
+{
+	for (size_t i = 0; i < tree->members.nr; i++) {
+		const struct member *member = &tree->members.all[i];
+
+		if (only ? member == only : !parent_of(tree, member))
+			add_family(tree, member);
+	}
+}
+
 enum status cmd_tree(struct call *call)
 {
 	struct tree tree = { .call = call };
@@ -372,23 +438,19 @@ enum status cmd_tree(struct call *call)
 	enum status status = members_collect(call, everybody, &tree.members);
 
 	choose_lines(&tree);
-	tree.by_parent = calloc(tree.members.nr + 1, sizeof(*tree.by_parent));
-	tree.rows = calloc(tree.members.nr + 1, sizeof(*tree.rows));
-	if (!tree.by_parent || !tree.rows)
-		abort();
-	for (size_t i = 0; i < tree.members.nr; i++)
-		tree.by_parent[i] = &tree.members.all[i];
-	qsort(tree.by_parent, tree.members.nr, sizeof(*tree.by_parent), compare_parents);
+	allocate(&tree);
 	if (!status && call->argc)
 		status = find_root(&tree, &only);
 	if (!status) {
+		add_families(&tree, only);
 		if (call->ctl->format == TEXT)
-			tree_text(&tree, only);
+			tree_text(&tree);
 		else
-			tree_json(&tree, only);
+			tree_json(&tree);
 	}
 	free(tree.by_parent);
 	free(tree.rows);
+	free(tree.levels);
 	members_free(&tree.members);
 	return status;
 }

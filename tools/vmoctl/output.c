@@ -218,7 +218,9 @@ enum status fail_file(struct call *call, const char *what, const char *file)
 	struct error *error = &call->ctl->error;
 
 	fail(call, errno, "cannot %s %s", what, file);
-	/* The hints are about objects. */
+	if (error->err == ENOSPC || error->err == EMFILE || error->err == EIO)
+		return FAILED;
+	/* The other hints are about objects. */
 	free(error->hint);
 	error->hint = NULL;
 	return FAILED;

@@ -115,6 +115,25 @@ static bool is_number(const char *text)
 	return isdigit((unsigned char)*text);
 }
 
+/* The kernel has backslashes, and bytes that are not printable ASCII, as \OOO. */
+static void take_name(char name[VMO_NAME_SIZE], const char *from)
+{
+	size_t n = 0;
+
+	while (*from && *from != '\n' && n < VMO_NAME_SIZE - 1) {
+		char digits[4] = "";
+
+		if (*from == '\\' && strspn(from + 1, "01234567") >= 3) {
+			memcpy(digits, from + 1, 3);
+			name[n++] = strtol(digits, NULL, 8);
+			from += 4;
+		} else {
+			name[n++] = *from++;
+		}
+	}
+	name[n] = 0;
+}
+
 /* A line "KEY:\tVALUE" of fdinfo. */
 static void take_line(struct vmo_info *info, const char *line)
 {
@@ -138,8 +157,7 @@ static void take_line(struct vmo_info *info, const char *line)
 		memcpy((char *)info + fields[i].offset, &value, sizeof(value));
 	}
 	if (!strncmp(line, "vmo-name:\t", 10))
-		snprintf(info->name, sizeof(info->name), "%.*s", (int)strcspn(line + 10, "\n"),
-			 line + 10);
+		take_name(info->name, line + 10);
 }
 
 static bool from_fdinfo(int pid, int fd, struct vmo_info *info)
@@ -226,7 +244,7 @@ static void scan_process(struct members *members, int pid)
 		return;
 	}
 	pidfd = pidfd_open(pid, 0);
-	while ((entry = readdir(dir))) {
+	while (!interrupted && (entry = readdir(dir))) {
 		/* The link of an object is /vmo:ID:NAME; so may a file be called, too. */
 		if (is_number(entry->d_name) &&
 		    readlinkat(dirfd(dir), entry->d_name, link, sizeof(link)) >= 5 &&
@@ -246,11 +264,11 @@ static enum status scan_all(struct call *call, struct members *members)
 
 	if (!dir)
 		return fail(call, errno, "cannot look into /proc");
-	while ((entry = readdir(dir)))
+	while (!interrupted && (entry = readdir(dir)))
 		if (is_number(entry->d_name))
 			scan_process(members, atoi(entry->d_name));
 	closedir(dir);
-	return OK;
+	return interrupted ? fail(call, EINTR, "cannot look at all processes") : OK;
 }
 
 static enum status scan_names(struct call *call, struct members *members)

@@ -147,12 +147,26 @@ static void echo_line(const char *line)
 	fflush(stdout);		/* the command may take long */
 }
 
-static enum status run_lines(struct ctl *ctl, const struct script *script)
+/* After a line, or the end of them: what is wrong with where they come from. */
+static enum status check_input(struct call *call, const struct script *script, ssize_t length)
 {
+	int err = errno;
+
+	if (interrupted)
+		return fail(call, EINTR, "%s ends here", script->name);
+	if (length >= 0 || feof(script->from))
+		return OK;
+	errno = err;
+	return fail_file(call, "read", script->name);
+}
+
+static enum status run_lines(struct call *call, const struct script *script)
+{
+	struct ctl *ctl = call->ctl;
 	enum status status = OK;
 	size_t size = 0;
 	char *line = NULL;
-	ssize_t length;
+	ssize_t length = 0;
 
 	while (!ctl->leave && (length = getline(&line, &size, script->from)) >= 0) {
 		ctl->line++;
@@ -164,12 +178,15 @@ static enum status run_lines(struct ctl *ctl, const struct script *script)
 		if (interrupted || (status && !script->go_on))
 			break;
 	}
+	if (!status || length < 0)
+		status = check_input(call, script, length) ?: status;
 	free(line);
 	return status;
 }
 
-static enum status run_script(struct ctl *ctl, const struct script *script)
+static enum status run_script(struct call *call, const struct script *script)
 {
+	struct ctl *ctl = call->ctl;
 	const char *file = ctl->file;
 	unsigned int line = ctl->line;
 	bool session = ctl->session;
@@ -179,7 +196,7 @@ static enum status run_script(struct ctl *ctl, const struct script *script)
 	ctl->line = 0;
 	ctl->session = true;
 	ctl->depth++;
-	status = run_lines(ctl, script);
+	status = run_lines(call, script);
 	ctl->depth--;
 	ctl->leave = false;
 	ctl->session = session;
@@ -205,9 +222,7 @@ enum status cmd_run(struct call *call)
 		script.name = "stdin";
 		call->ctl->stdin_taken = true;
 	}
-	status = run_script(call->ctl, &script);
-	if (!status && ferror(script.from))
-		status = fail(call, EIO, "cannot read %s", script.name);
+	status = run_script(call, &script);
 	if (!from_stdin)
 		fclose(script.from);
 	call->ctl->stdin_taken = taken;
@@ -333,6 +348,19 @@ static enum status edit_lines(struct ctl *ctl, EditLine *el, History *past)
 	return status;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/*
+ * el_set(EL_ADDFN) copies the name and the text and never frees them, as a comment
+ * in libedit's eln.c says. We have no other use of wcsdup().
+ */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:wcsdup\n";
+}
+#endif
+
 static enum status edit(struct call *call)
 {
 	struct sigaction action = { .sa_handler = on_interrupt };
@@ -341,8 +369,13 @@ static enum status edit(struct call *call)
 	enum status status;
 	HistEvent event;
 
-	if (!el || !past)
+	if (!el || !past) {
+		if (el)
+			el_end(el);
+		if (past)
+			history_end(past);
 		return fail(call, ENOMEM, "cannot edit lines");
+	}
 	sigaction(SIGINT, &action, NULL);
 	history(past, &event, H_SETSIZE, 1000);
 	el_set(el, EL_CLIENTDATA, call->ctl);
@@ -371,7 +404,7 @@ enum status cmd_shell(struct call *call)
 	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		return edit(call);
 	call->ctl->stdin_taken = true;
-	status = run_script(call->ctl, &script);
+	status = run_script(call, &script);
 	call->ctl->stdin_taken = taken;
 	return status;
 }

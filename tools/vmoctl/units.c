@@ -18,7 +18,7 @@ static uint64_t unit(const char *suffix)
 		return 1;
 	if (!strcmp(suffix, "page") || !strcmp(suffix, "pages"))
 		return sysconf(_SC_PAGESIZE);
-	at = strchr(suffixes, toupper(*suffix));
+	at = strchr(suffixes, toupper((unsigned char)*suffix));
 	if (!at || (suffix[1] && strcmp(suffix + 1, "iB")))
 		return 0;
 	return 1ULL << (10 * (at - suffixes + 1));

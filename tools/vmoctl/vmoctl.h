@@ -258,6 +258,9 @@ enum status content_open(struct call *call, const struct vmo *vmo, struct conten
 enum status content_open_first(struct call *call, struct content *content);
 void content_close(struct content *content);
 
+/* Whether the size is that of content_open(), or else an error. */
+enum status content_same_size(struct call *call, const struct content *content);
+
 /* First byte at or behind @at that is not in a hole; size if there is none. */
 uint64_t content_data(struct content *content, uint64_t at);
 

@@ -78,6 +78,7 @@ struct vmo_probe {
 #define VMO_FEATURE_PAGES	(1ULL << 9)	/* VMO_PAGES, VMO_LOOKUP */
 #define VMO_FEATURE_USAGE	(1ULL << 10)	/* VMO_USAGE, VMO_STATS */
 #define VMO_FEATURE_DIFF	(1ULL << 11)
+#define VMO_FEATURE_REWIND	(1ULL << 12)	/* VMO_CLONE_KEEP_BASE, VMO_REWIND */
 
 /* Bytes of a name, with the zero at the end. */
 #define VMO_NAME_SIZE		64
@@ -149,6 +150,10 @@ struct vmo_create {
  * %VMO_CLONE_LONGTERM: as VMO_CREATE_LONGTERM. Not together with
  * VMO_CLONE_NO_WRITE (EINVAL).
  *
+ * %VMO_CLONE_KEEP_BASE: the child can go back to what it is now, by VMO_REWIND. What
+ * only that keeps is charged to the child. Not together with VMO_CLONE_NO_WRITE
+ * (EINVAL).
+ *
  * The descriptor has to be readable (EACCES); a child that can be written is
  * so even if the parent's descriptor is not. Else it has the rights of the
  * descriptor, less VMO_RIGHT_RESIZE if not asked for, and VMO_RIGHT_NAME. (R2)
@@ -167,6 +172,7 @@ struct vmo_clone {
 #define VMO_CLONE_RESIZABLE		(1U << 9)
 #define VMO_CLONE_COPY_PINNED		(1U << 10)
 #define VMO_CLONE_LONGTERM		(1U << 11)
+#define VMO_CLONE_KEEP_BASE		(1U << 12)
 
 /**
  * struct vmo_slice - a window onto an object (VMO_SLICE, on an object)
@@ -235,13 +241,33 @@ struct vmo_reference {
  * New memory reads zero, and so do the bytes behind the content size in the
  * last page. Whatever shrinking cuts is gone, for references too; clones keep
  * what they share. A pinned page in the cut is EBADFD, and then nothing
- * happens. (Z1, Z2)
+ * happens, but that the new last page may have become the object's own. (Z1, Z2)
  *
  * The descriptor has to be writable (EACCES). An object of fixed size: EPERM.
  * A reference that was not made resizable: EACCES.
  */
 struct vmo_resize {
 	__aligned_u64 size;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct vmo_rewind - go back to where a clone began (VMO_REWIND, on an object)
+ * @flags: must be 0
+ * @reserved: must be 0
+ *
+ * A child that was cloned with VMO_CLONE_KEEP_BASE, and its references, have at one
+ * instant what it was cloned with, whatever its parent did since: bytes, holes, size and
+ * content size. Mappings stay, and show it. What was made of the child keeps what it has.
+ * The time it takes grows with the pages that were written since. A write that goes on at
+ * the same time is undone, or comes after it as a whole page would. A page that a device
+ * or a pipe holds leaves the object, as when a file is truncated.
+ *
+ * EOPNOTSUPP for other objects, and through slices. A pinned page anywhere in the child is
+ * EBADFD. The descriptor has to be writable (EACCES).
+ */
+struct vmo_rewind {
 	__u32 flags;
 	__u32 reserved;
 };
@@ -263,7 +289,8 @@ struct vmo_resize {
  * and nothing happens. (T6)
  *
  * %VMO_OP_ZERO: let the range read zero. Whole pages are given up, but for
- * pinned ones, which stay and are zeroed. (O1 to O3)
+ * pinned ones, which stay and are zeroed. After an error part of it may be done. (O1
+ * to O3)
  *
  * The descriptor has to be writable (EACCES).
  */
@@ -494,8 +521,8 @@ struct vmo_page_run {
  * differ, neither more nor less, as long as nobody writes meanwhile. Where the other
  * object has no memory, before its window or past its end, nothing is compared: sizes
  * are told by VMO_INFO. The time it takes grows with the pages that were written on one
- * of the two sides since they were parted, not with their sizes. If the range is long,
- * it is looked at at several instants.
+ * of the two sides since they were parted, not with their sizes. A long range is
+ * compared piece by piece, each at one instant.
  *
  * Both descriptors have to be readable (EACCES). One that is no object is EINVAL, one
  * that is not open EBADF.
@@ -627,8 +654,9 @@ struct vmo_stats {
  * @size: bytes, whole pages
  * @content_size: bytes; st_size of the file
  * @committed_bytes: pages that the object reads as its own or shared
- * @private_bytes: what would be freed if the object died now
- * @shared_bytes: pages shared with other members of the family
+ * @private_bytes: what would be freed if the object died now; of a clone with a base that
+ *	is more than what it reads
+ * @shared_bytes: of the committed ones, pages shared with other members of the family
  * @scaled_bytes: every page divided at each point where it is shared; the
  *	sum over a family is what the family holds (less rounding)
  * @metadata_bytes: the page tree that the object reaches
@@ -647,8 +675,9 @@ struct vmo_stats {
  *
  * Pages are charged to the object that is not a slice or a reference: for
  * those the five counts from committed_bytes to metadata_bytes, and
- * exclusive_bytes, are 0. (L5, F5) Counts of one object are from one instant; of
- * several they add up while nobody changes the family.
+ * exclusive_bytes, are 0. (L5, F5) Counts of one object are from one instant, but for
+ * exclusive_bytes, which may be later; of several they add up while nobody changes the
+ * family.
  */
 struct vmo_info {
 	__aligned_u64 id;
@@ -680,6 +709,7 @@ struct vmo_info {
 #define VMO_INFO_NO_WRITE	(1ULL << 6)	/* nobody can write through this object */
 #define VMO_INFO_EXEC		(1ULL << 7)	/* may be mapped with PROT_EXEC */
 #define VMO_INFO_LONGTERM	(1ULL << 8)	/* the memory may be pinned for long */
+#define VMO_INFO_KEEP_BASE	(1ULL << 9)	/* VMO_REWIND works */
 
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)
@@ -703,5 +733,6 @@ struct vmo_info {
 #define VMO_LOOKUP	_IOWR(VMO_IOC, 0x1d, struct vmo_lookup)
 #define VMO_USAGE	_IOWR(VMO_IOC, 0x1e, struct vmo_usage)
 #define VMO_DIFF	_IOWR(VMO_IOC, 0x1f, struct vmo_diff)
+#define VMO_REWIND	_IOWR(VMO_IOC, 0x20, struct vmo_rewind)
 
 #endif

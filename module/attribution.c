@@ -62,19 +62,21 @@ void vmo_kin_put(struct vmo_kin *kin)
 		kfree(kin);
 }
 
-void vmo_kin_enter(struct vmo_content *content, struct vmo_kin *kin)
+void vmo_kin_enter(struct vmo_content *content)
 {
-	content->kin = kin;
+	struct vmo_kin *kin = content->kin;
+
 	content->cow.family_changed = &kin->change.pending;
 	mutex_lock(&kin->members_lock);
 	list_add_tail(&content->kin_link, &kin->members);
 	mutex_unlock(&kin->members_lock);
+	vmo_cow_changed(&content->cow, true);
 }
 
 void vmo_kin_leave(struct vmo_content *content)
 {
 	mutex_lock(&content->kin->members_lock);
-	list_del(&content->kin_link);
+	list_del_init(&content->kin_link);
 	mutex_unlock(&content->kin->members_lock);
 }
 

@@ -976,10 +976,10 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgo
 	}
 	if (any)
 		ret = vmo_tree_share(&child->tree, &cow->tree, first, last, &pool);
-	vmo_cow_changed(cow, true);
 	vmo_cow_unlock_excl(cow);
 	if (ret)
 		vmo_tree_drop(&child->tree);
+	vmo_cow_changed(cow, true);
 drain:
 	vmo_pool_drain(&pool);
 	return ret;

@@ -408,6 +408,7 @@ struct file *vmo_file_create(const struct vmo_spec *spec)
 
 	if (IS_ERR(content))
 		return ERR_CAST(content);
+	vmo_kin_enter(content);
 	return file_for_content(content, spec, 0);
 }
 
@@ -426,8 +427,6 @@ struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 	err = vmo_cow_snapshot(&parent->content->cow, &content->cow,
 			       parent->flags & VMO_OBJ_SLICE ? end : VMO_KEY_MAX, copy_pinned);
 	if (err) {
-		/* It never had anything: its end is no event for the family. */
-		content->cow.family_changed = &content->cow.changed;
 		vmo_content_put(content);
 		return ERR_PTR(err);
 	}
@@ -435,6 +434,7 @@ struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 		vmo_cow_keep_base(&content->cow);
 		content->base_size = spec->size;
 	}
+	vmo_kin_enter(content);
 	return file_for_content(content, spec, base);
 }
 

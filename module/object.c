@@ -49,7 +49,8 @@ struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_ho
 	init_rwsem(&content->size_lock);
 	spin_lock_init(&content->rings_lock);
 	spin_lock_init(&content->counts.lock);
-	vmo_kin_enter(content, kin);
+	content->kin = kin;
+	INIT_LIST_HEAD(&content->kin_link);
 	atomic_long_inc(&nr_contents);
 	return content;
 }

@@ -183,8 +183,9 @@ struct vmo_family {
 };
 
 /*
- * A content of the family of @like, or of a new one. Takes over the caller's user of
- * @home, on success only. NULL: no memory.
+ * A content of the family of @like, or of a new one, whose others know of it only after
+ * vmo_kin_enter(). Takes over the caller's user of @home, on success only. NULL: no
+ * memory.
  */
 struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_home *home,
 				    pgoff_t base, pgoff_t pages, unsigned long flags,
@@ -281,8 +282,11 @@ void vmo_pin_free(struct vmo_pin_range *pin);
 struct vmo_kin *vmo_kin_new(void);
 struct vmo_kin *vmo_kin_get(struct vmo_kin *kin);
 void vmo_kin_put(struct vmo_kin *kin);
-/* As the youngest. The content takes the caller's reference over, and gives it up itself. */
-void vmo_kin_enter(struct vmo_content *content, struct vmo_kin *kin);
+/*
+ * The others may look at the content from now on, as the youngest: it is complete, and
+ * changes under its lock only. Leaving it need not have entered.
+ */
+void vmo_kin_enter(struct vmo_content *content);
 void vmo_kin_leave(struct vmo_content *content);
 
 /* Rises with every change of what the content holds, also by others of the family. */

@@ -256,7 +256,7 @@ int vmo_mmap(struct file *file, struct vm_area_struct *vma)
 	struct vmo *vmo = vmo_from_file(file);
 	struct file *own;
 
-	if (0)
+	if (!(rights & VMO_RIGHT_MAP))
 		return -EACCES;
 
 	/* The core checked the offset against the file, we shift it to keys. */

@@ -1437,7 +1437,7 @@ TEST_F(vmo, a1_a2_a_big_family)
 	}
 	start = seconds();
 	EXPECT_EQ(1, exclusive_pages(fd[CLONES]));
-	EXPECT_GT(1, seconds() - start);
+	EXPECT_GT(10, seconds() - start);
 	start = seconds();
 	for (int i = 1; i <= CLONES; i++) {
 		struct vmo_info info = info_of(fd[i]);
@@ -1589,8 +1589,12 @@ static void be_busy(struct __test_metadata *_metadata, struct busy *b)
 		w[i] = (struct worker) { .busy = b, .nr = i };
 		ASSERT_EQ(0, pthread_create(&w[i].thread, NULL, work, &w[i]));
 	}
-	for (double end = seconds() + 0.4; seconds() < end; )
+	/* On a slow kernel longer, that the eldest dies, but not for ever. */
+	for (double start = seconds(), now = start; now < start + 60; now = seconds()) {
+		if (now > start + 0.4 && load(&b->rounds) > 60 && b->asked > 12)
+			break;
 		ask_round(b, generations);
+	}
 	store(&b->stop, 1);
 	for (int i = 0; i < 2; i++)
 		pthread_join(w[i].thread, NULL);

@@ -21,7 +21,8 @@
  * and is installed last: a failed command leaves none behind and has changed
  * nothing, unless its text says otherwise. The answer of a failed command is
  * not written, but for VMO_READ and VMO_WRITE; nor is that of one that has
- * nothing to answer (VMO_OP_RANGE, VMO_RESIZE, VMO_NAME with VMO_NAME_SET).
+ * nothing to answer (VMO_OP_RANGE, VMO_RESIZE, VMO_TRANSFER, VMO_REWIND, VMO_NAME with
+ * VMO_NAME_SET).
  *
  * What is wrong is looked for in this order: the command and the structure's
  * size (ENOTTY, EINVAL, EFAULT, E2BIG), the descriptor's access mode (EACCES),

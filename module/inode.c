@@ -200,6 +200,11 @@ static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct ia
 	if (err)
 		return err == -ERANGE || err == -EINVAL ? -EFBIG : err;
 	setattr_copy(idmap, inode, attr);
+	/* All views have one set of times, which vmo_getattr() shows. */
+	if (inode != view->vmo->view.inode) {
+		attr->ia_valid &= ATTR_ATIME | ATTR_MTIME | ATTR_CTIME;
+		setattr_copy(idmap, view->vmo->view.inode, attr);
+	}
 	return 0;
 }
 

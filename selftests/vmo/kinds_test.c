@@ -4,6 +4,8 @@
  * VMO_CLONE_MODIFIED are snapshots, of whatever source. Each is compared with a
  * snapshot that was made the same way, and with what a snapshot has to hold.
  */
+#define VMO_FIXTURE
+#define VMO_FIXTURE_FDS
 #include "kselftest_harness.h"
 #include "vmo_test_util.h"
 
@@ -17,39 +19,6 @@
 static const uint32_t kinds[KINDS] = {
 	VMO_CLONE_SNAPSHOT, VMO_CLONE_AT_LEAST_ON_WRITE, VMO_CLONE_MODIFIED,
 };
-
-FIXTURE(vmo) {
-	int dev;
-	int fds;
-	long pages;
-	long nodes;
-	long objects;
-	long contents;
-	long pins;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->pages = vmo_counter("pages");
-	self->nodes = vmo_counter("nodes");
-	self->objects = vmo_counter("objects");
-	self->contents = vmo_counter("contents");
-	self->pins = vmo_counter("pins");
-	self->fds = count_fds();
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-	EXPECT_EQ(self->fds, count_fds());
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
-	EXPECT_EQ(self->pins, vmo_counter_becomes("pins", self->pins));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
-}
 
 static int clone_of(int fd, uint64_t offset, uint64_t size, uint32_t flags)
 {

@@ -3,6 +3,8 @@
  * Other ways to a descriptor: opened anew through /proc, passed on, to other users too,
  * and executed. None has more rights than the one that it came from.
  */
+#define VMO_FIXTURE
+#define VMO_FIXTURE_FDS
 #include "kselftest_harness.h"
 #include "rights_util.h"
 
@@ -13,36 +15,6 @@
 #define NOBODY		65534
 #define RUN		"VMO_RIGHTS_RUN"
 #define RAN		42	/* of a program in an object */
-
-FIXTURE(vmo) {
-	int dev;
-	int fds;
-	long pages;
-	long objects;
-	long contents;
-	long pins;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->pages = vmo_counter("pages");
-	self->objects = vmo_counter("objects");
-	self->contents = vmo_counter("contents");
-	self->pins = vmo_counter("pins");
-	self->fds = count_fds();
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-	EXPECT_EQ(self->fds, count_fds());
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
-	EXPECT_EQ(self->pins, vmo_counter_becomes("pins", self->pins));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-}
 
 /* A program of this kind in an object only says that it ran. */
 static __attribute__((constructor)) void ran(void)

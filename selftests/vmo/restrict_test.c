@@ -3,41 +3,13 @@
  * A descriptor with fewer rights is the same object: ids, sizes, times, children, names,
  * and how long it lives.
  */
+#define VMO_FIXTURE
+#define VMO_FIXTURE_FDS
 #include "kselftest_harness.h"
 #include "rights_util.h"
 
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
-
-FIXTURE(vmo) {
-	int dev;
-	int fds;
-	long pages;
-	long objects;
-	long contents;
-	long pins;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->pages = vmo_counter("pages");
-	self->objects = vmo_counter("objects");
-	self->contents = vmo_counter("contents");
-	self->pins = vmo_counter("pins");
-	self->fds = count_fds();
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-	EXPECT_EQ(self->fds, count_fds());
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
-	EXPECT_EQ(self->pins, vmo_counter_becomes("pins", self->pins));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-}
 
 /* ---- one object -------------------------------------------------------- */
 
@@ -291,6 +263,26 @@ static int pri(int fd)
 	struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
 
 	return poll(&poll_fd, 1, 0) < 0 ? -1 : poll_fd.revents;
+}
+
+/* Also those that are set, and those that a change of the size sets. */
+TEST_F(vmo, r1_times_set_through_a_restricted_descriptor)
+{
+	const struct timespec old[2] = { { .tv_sec = 100 }, { .tv_sec = 200 } };
+	int fd = vmo_new_flags(self->dev, SIZE, VMO_CREATE_RESIZABLE);
+	int less = limited(fd, READ | WRITE | RESIZE);
+	struct stat st;
+
+	ASSERT_LE(0, less);
+	EXPECT_EQ(0, futimens(less, old));
+	EXPECT_EQ(0, fstat(fd, &st));
+	EXPECT_EQ(100, st.st_atim.tv_sec);
+	EXPECT_EQ(200, st.st_mtim.tv_sec);
+	EXPECT_EQ(0, ftruncate(less, PS));
+	EXPECT_EQ(0, fstat(fd, &st));
+	EXPECT_LT(200, st.st_mtim.tv_sec);
+	close(less);
+	close(fd);
 }
 
 TEST_F(vmo, r1_h3_h5_one_set_of_children)

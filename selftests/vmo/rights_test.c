@@ -3,38 +3,10 @@
  * What a descriptor may: every right with every call that needs it, for all kinds of
  * objects; the errors of VMO_RESTRICT; what children get.
  */
+#define VMO_FIXTURE
+#define VMO_FIXTURE_FDS
 #include "kselftest_harness.h"
 #include "rights_util.h"
-
-FIXTURE(vmo) {
-	int dev;
-	int fds;
-	long pages;
-	long objects;
-	long contents;
-	long pins;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->pages = vmo_counter("pages");
-	self->objects = vmo_counter("objects");
-	self->contents = vmo_counter("contents");
-	self->pins = vmo_counter("pins");
-	self->fds = count_fds();
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-	EXPECT_EQ(self->fds, count_fds());
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
-	EXPECT_EQ(self->pins, vmo_counter_becomes("pins", self->pins));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-}
 
 static void try_calls(struct __test_metadata *_metadata, const struct target *t, const char *kind)
 {

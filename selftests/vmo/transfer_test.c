@@ -3,41 +3,10 @@
  * VMO_TRANSFER: pages that go from one object to another. X1 has the errors, X2 what is
  * where afterwards.
  */
+#define VMO_FIXTURE
+#define VMO_FIXTURE_FDS
 #include "kselftest_harness.h"
 #include "transfer_util.h"
-
-FIXTURE(vmo) {
-	int dev;
-	int fds;
-	long pages;
-	long nodes;
-	long objects;
-	long contents;
-	long pins;
-};
-
-FIXTURE_SETUP(vmo)
-{
-	self->pages = vmo_counter("pages");
-	self->nodes = vmo_counter("nodes");
-	self->objects = vmo_counter("objects");
-	self->contents = vmo_counter("contents");
-	self->pins = vmo_counter("pins");
-	self->fds = count_fds();
-	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->dev);
-}
-
-FIXTURE_TEARDOWN(vmo)
-{
-	close(self->dev);
-	EXPECT_EQ(self->fds, count_fds());
-	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
-	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
-	EXPECT_EQ(self->pins, vmo_counter_becomes("pins", self->pins));
-	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
-	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
-}
 
 /* ---- errors ------------------------------------------------------------ */
 

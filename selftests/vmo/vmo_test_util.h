@@ -478,9 +478,20 @@ FIXTURE_SETUP(vmo)
 	self->fds = count_fds();
 }
 
-/* The process of the test has ended: what it had open or mapped has to be gone. */
+/*
+ * The process of the test has ended: what it had open or mapped has to be gone. With
+ * VMO_FIXTURE_FDS it has not, and has closed all that it opened.
+ */
+#ifdef VMO_FIXTURE_FDS
+FIXTURE_TEARDOWN(vmo)
+#else
 FIXTURE_TEARDOWN_PARENT(vmo)
+#endif
 {
+#ifdef VMO_FIXTURE_FDS
+	EXPECT_EQ(self->fds, count_fds());
+	close(self->dev);
+#endif
 	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
 	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
 	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));

@@ -40,12 +40,15 @@ static bool get_line(const char *path, char *line)
 	return got > 0;
 }
 
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+
+/* Of the task that asks first: not to be asked before the test has its process. */
 static int fail_nth_fd(void)
 {
 	static int fd = -1;
 
 	if (fd < 0)
-		fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+		fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
 	return fd;
 }
 
@@ -124,6 +127,7 @@ enum effect {
 	WRITES,		/* ones */
 	RESIZES,	/* to the offset */
 	COPIES,		/* from the same place of AUX, or of AUX from OBJECT */
+	REVERTS,	/* to what OTHER shows */
 };
 
 enum {
@@ -143,6 +147,7 @@ enum {
 	QUIET		= 1 << 13,	/* may do without any allocation */
 	ONCE		= 1 << 14,	/* cannot be tried again after a part of it */
 	FLAWED		= 1 << 15,	/* does not do what the header says */
+	BASE		= 1 << 16,	/* the clone keeps its base, and was written since */
 };
 
 struct op {
@@ -202,7 +207,8 @@ static bool snapshot(struct world *w, int first, unsigned int flags)
 	int second = -1;
 
 	if (flags & (SHARED | CLONE)) {
-		second = vmo_clone_flags(first, SIZE, flags & FIXED ? 0 : VMO_CLONE_RESIZABLE);
+		second = vmo_clone_flags(first, SIZE, (flags & FIXED ? 0 : VMO_CLONE_RESIZABLE) |
+					 (flags & BASE ? VMO_CLONE_KEEP_BASE : 0));
 		if (second < 0)
 			return false;
 	}
@@ -230,6 +236,14 @@ static bool mappings(struct world *w, int fd, unsigned int flags)
 	return true;
 }
 
+/* A page, one after it, a hole; one less, and a smaller object. */
+static bool part(int fd)
+{
+	return !write_page(fd, 1, 5001) && !write_page(fd, 32, 5002) &&
+	       !write_page(fd, 33, 5003) && !vmo_op(fd, VMO_OP_ZERO, 2 * PS, PS) &&
+	       !vmo_set_size(fd, 2048 * PS + 1);
+}
+
 static bool world_make(struct world *w, const struct op *op)
 {
 	unsigned int flags = op->flags;
@@ -249,6 +263,8 @@ static bool world_make(struct world *w, const struct op *op)
 	if (!snapshot(w, fd, flags))
 		return false;
 	if (flags & CLONE && !mappings(w, w->member[OBJECT].fd, flags))
+		return false;
+	if (flags & BASE && !part(w->member[OBJECT].fd))
 		return false;
 	if (flags & PINNED)
 		w->pin = vmo_pin_flags(w->member[OBJECT].fd, PS, 2 * PS, VMO_PIN_READ);
@@ -302,7 +318,11 @@ static void expect(struct world *w, struct member *m, enum effect effect, const 
 	uint64_t first = first_byte(op), end = first + byte_count(op);
 
 	m->now_size = m->info.content_size;
-	memcpy(m->now, m->was, BYTES);
+	memcpy(m->now, effect == REVERTS ? w->member[OTHER].was : m->was, BYTES);
+	if (effect == REVERTS) {
+		m->now_size = w->member[OTHER].info.content_size;
+		return;
+	}
 	if (effect == RESIZES) {
 		m->now_size = first;
 		end = -1ULL;
@@ -386,7 +406,7 @@ static bool all_agree(struct world *w, const struct op *op)
 	same = differs(w->seen, again) < 0;
 	free(again);
 	for (size_t i = 0; same && w->map && op->effect != RESIZES && i < PLACES; i++)
-		same = place[i] >= PAGES ||
+		same = place[i] >= PAGES || (op->flags & BASE && place[i] > 2048) ||
 		       !memcmp(w->map + place[i] * PS, w->seen + i * PS, PS);
 	return same && (!w->private || page_is(w->private + PS, 4711));
 }
@@ -697,6 +717,24 @@ static int run_lookup(struct world *w, const struct op *op)
 	return ioctl(object(w), VMO_LOOKUP, &arg);
 }
 
+static int run_diff(struct world *w, const struct op *op)
+{
+	struct vmo_range ranges[PLACES];
+	struct vmo_diff arg = {
+		.length = byte_count(op), .ranges = (uintptr_t)ranges, .count = PLACES,
+		.other_fd = w->member[OTHER].fd,
+	};
+
+	return ioctl(object(w), VMO_DIFF, &arg);
+}
+
+static int run_rewind(struct world *w, const struct op *op)
+{
+	struct vmo_rewind arg = { };
+
+	return ioctl(object(w), VMO_REWIND, &arg);
+}
+
 static int run_name(struct world *w, const struct op *op)
 {
 	struct vmo_name arg = { .flags = op->arg };
@@ -791,6 +829,9 @@ ATTEMPT(clone_copy_pinned, run_clone, MAPPED | PINNED | SHOWS, .arg = VMO_CLONE_
 	.length = PAGES);
 ATTEMPT(clone_copy_pinned_again, run_clone, SHARED | PINNED | SHOWS, .arg = VMO_CLONE_COPY_PINNED,
 	.offset = 2, .length = PAGES - 2);
+ATTEMPT(clone_keep_base, run_clone, MAPPED | SHOWS, .arg = VMO_CLONE_KEEP_BASE, .length = PAGES);
+ATTEMPT(clone_keep_base_of_one, run_clone, CLONE | BASE | SHOWS, .arg = VMO_CLONE_KEEP_BASE,
+	.offset = 1, .length = 2040);
 ATTEMPT(slice, run_slice, FIXED | SHOWS, .offset = 2, .length = 40);
 ATTEMPT(slice_of_clone, run_slice, FIXED | CLONE | SHOWS, .offset = 2, .length = 40);
 ATTEMPT(reference, run_reference, SHOWS, .length = PAGES);
@@ -868,6 +909,13 @@ ATTEMPT(restrict, run_restrict, SHARED | SHOWS, VMO_RIGHT_READ | VMO_RIGHT_MAP,
 ATTEMPT(pages, run_pages, SHARED | MAPPED | QUIET, .length = PAGES);
 ATTEMPT(lookup, run_lookup, SHARED | MAPPED | PINNED | QUIET, .length = PAGES);
 ATTEMPT(lookup_shared, run_lookup, CLONE | QUIET, VMO_LOOKUP_SHARED, .length = PAGES);
+ATTEMPT(diff, run_diff, CLONE | BASE | QUIET, .length = 2049);
+ATTEMPT(rewind, run_rewind, CLONE | BASE, .effect = REVERTS);
+ATTEMPT(rewind_mapped, run_rewind, CLONE | BASE | MAPPED, .effect = REVERTS);
+ATTEMPT(pwrite_base, run_pwrite, CLONE | BASE | COUNTS, .offset = 2046, .length = 2,
+	.effect = WRITES);
+ATTEMPT(resize_odd_base, run_resize, CLONE | BASE | OWNS, .offset = 31, .offset_bytes = 1,
+	.effect = RESIZES);
 ATTEMPT(name_get, run_name, QUIET);
 ATTEMPT(name_set, run_name, QUIET, VMO_NAME_SET);
 ATTEMPT(info, run_info, QUIET | SHARED);
@@ -919,12 +967,8 @@ ATTEMPT(fork, run_fork, SHARED | MAPPED | PRIVATE, .offset = 2, .from = 40);
 /* Where nothing can be injected, one line says so, not one for each operation. */
 int main(int argc, char **argv)
 {
-	int fd = fail_nth_fd();
-
-	if (fd >= 0 && !access(knobs[0].path, F_OK)) {
-		close(fd);
+	if (!access(FAIL_NTH, F_OK) && !access(knobs[0].path, F_OK))
 		return test_harness_run(argc, argv);
-	}
 	ksft_print_header();
 	ksft_set_plan(1);
 	ksft_test_result_skip("%s: this kernel cannot inject failures\n",

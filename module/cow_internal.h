@@ -44,4 +44,21 @@ void vmo_cow_revoke(struct vmo_cow_pages *cow, const struct vmo_page_tree *tree,
  */
 pgoff_t vmo_cow_next_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 
+/* Waits for everybody who was handed a page of @mask locked. Content lock exclusive. */
+void vmo_cow_wait_pages(struct vmo_leaf *leaf, u64 mask);
+
+/*
+ * The pages at @mask, of the leaf that starts at @base, are about to change, or have
+ * just been changed. -ENOMEM. Content lock, either way; page locks may be held.
+ */
+int vmo_cow_note(struct vmo_cow_pages *cow, pgoff_t base, u64 mask);
+/* The same for all pages that there are in [@first, @last]. Content lock exclusive. */
+int vmo_cow_note_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/*
+ * Looks which pages of [@first, @last] were written without asking us. -ENOMEM, and then
+ * nothing is lost. Content lock exclusive.
+ */
+int vmo_cow_gather(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
 #endif

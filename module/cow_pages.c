@@ -29,6 +29,7 @@ void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
 	cow->end = end;
 	cow->epoch = next_epoch();
 	cow->family_changed = &cow->changed;
+	INIT_LIST_HEAD(&cow->watches);
 	cow->ops = ops;
 }
 
@@ -192,10 +193,16 @@ static bool known_ours(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t
 static void set_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
 		     unsigned int flags)
 {
-	leaf_renew(cow, path->leaf);
-	path->leaf->mine |= key_bit(key);
-	if (flags & VMO_OWN_WRITABLE)
-		vmo_tree_mark_writable(path, key);
+	struct vmo_leaf *leaf = path->leaf;
+
+	leaf_renew(cow, leaf);
+	leaf->mine |= key_bit(key);
+	if (!(flags & VMO_OWN_WRITABLE))
+		return;
+	/* What the page was marked for so far, whoever watches has been told. */
+	if (!list_empty(&cow->watches) && !(leaf->writable & key_bit(key)))
+		vmo_page_test_clear_dirty(leaf->slot[key_slot(key)]);
+	vmo_tree_mark_writable(path, key);
 }
 
 static unsigned int alloc_flags(unsigned int own_flags)
@@ -371,7 +378,7 @@ static int own_at_once(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flag
 	struct page *page;
 	bool ours;
 
-	if (!leaf || !path.exclusive)
+	if (!leaf || !path.exclusive || !list_empty(&cow->watches))
 		return -EBUSY;
 	spin_lock(&leaf->lock);
 	page = vmo_slot_page(leaf->slot[key_slot(key)]);
@@ -383,6 +390,19 @@ static int own_at_once(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flag
 	spin_unlock(&leaf->lock);
 	*out = page;
 	return ours ? 0 : -EBUSY;
+}
+
+/* It is to be written. After it was made ours, which may release the content lock. */
+static int note_page(struct vmo_cow_pages *cow, pgoff_t key, struct page *page)
+{
+	int ret;
+
+	if (list_empty(&cow->watches))
+		return 0;
+	ret = vmo_cow_note(cow, key & ~VMO_LEAF_MASK, key_bit(key));
+	if (ret)
+		unlock_put(page);
+	return ret;
 }
 
 int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
@@ -408,6 +428,8 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 			ret = own_slot(cow, &path, key, flags, page);
 		if (ret == -EAGAIN)
 			continue;
+		if (!ret && flags & VMO_OWN_WRITTEN)
+			ret = note_page(cow, key, *page);
 		if (ret)	/* there may be new nodes */
 			vmo_cow_changed(cow, false);
 		return ret;
@@ -422,7 +444,7 @@ int vmo_cow_clear(struct vmo_cow_pages *cow, pgoff_t key, unsigned int from, uns
 	lockdep_assert_held(&cow->lock);
 	if (vmo_tree_has_page(&cow->tree, key, NULL))
 		return key < cow->base || key >= cow->end ? -ERANGE : 0;
-	ret = vmo_cow_own_page(cow, key, 0, &page);
+	ret = vmo_cow_own_page(cow, key, VMO_OWN_WRITTEN, &page);
 	if (ret)
 		return ret;
 	if (vmo_page_poisoned(page))
@@ -553,7 +575,7 @@ static int pin_leaf(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
 	int ret = 0;
 
 	for (; !ret && *key <= last; ++*key) {
-		ret = vmo_cow_own_page(cow, *key, VMO_OWN_WRITABLE, &page);
+		ret = vmo_cow_own_page(cow, *key, VMO_OWN_WRITABLE | VMO_OWN_WRITTEN, &page);
 		if (ret)
 			return ret;
 		if (vmo_page_poisoned(page))
@@ -648,8 +670,7 @@ static pgoff_t widen_last(const struct vmo_cow_pages *cow, pgoff_t last)
 	return last >= cow->end - 1 ? VMO_KEY_MAX : last;
 }
 
-/* Waits for everybody who was handed a page of @mask locked. */
-static void wait_pages(struct vmo_leaf *leaf, u64 mask)
+void vmo_cow_wait_pages(struct vmo_leaf *leaf, u64 mask)
 {
 	struct page *page;
 	unsigned int i;
@@ -678,7 +699,7 @@ void vmo_cow_revoke(struct vmo_cow_pages *cow, const struct vmo_page_tree *tree,
 	while ((leaf = vmo_tree_next_leaf(tree, &key, last, false))) {
 		from = min(from, key);
 		to = min(last, key | VMO_LEAF_MASK);
-		wait_pages(leaf, ~0ULL);
+		vmo_cow_wait_pages(leaf, ~0ULL);
 		cond_resched();
 		key = (key | VMO_LEAF_MASK) + 1;
 	}
@@ -731,10 +752,14 @@ static int cut_range(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	} else if (all && *next <= last) {
 		ret = -EBADFD;
 	} else if (*next > first) {
+		ret = vmo_cow_note_range(cow, first, *next - 1);
+		if (ret)
+			goto unlock;
 		vmo_tree_cut(&cut, &cow->tree, widen_first(cow, first),
 			     widen_last(cow, *next - 1), &pool);
 		vmo_cow_revoke(cow, &cut, first, *next - 1);
 	}
+unlock:
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
 	if (!ret)
@@ -819,6 +844,9 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 	if (next <= VMO_KEY_MAX) {
 		ret = -EBADFD;
 	} else if (end < cow->end) {
+		ret = vmo_cow_note_range(cow, end, VMO_KEY_MAX);
+		if (ret)
+			goto unlock;
 		first = widen_first(cow, end);
 		last = cow->end - 1;
 		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
@@ -827,6 +855,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 		wait_zero_pages(cow);
 		cow->ops->unmap(cow, end, last, true);
 	}
+unlock:
 	vmo_cow_unlock_excl(cow);
 	vmo_tree_drop(&cut);
 	if (!ret)
@@ -871,7 +900,7 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 		key = base + VMO_LEAF_SLOTS;
 		if (!mask)
 			continue;
-		wait_pages(leaf, mask);
+		vmo_cow_wait_pages(leaf, mask);
 		/* Each call flushes TLBs, so gaps of up to a leaf are worth joining. */
 		if (open && base + __ffs64(mask) - to > VMO_LEAF_SLOTS) {
 			cow->ops->unmap(cow, from, to, false);
@@ -924,17 +953,18 @@ static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
 
 /*
  * Revokes what is writable in the window of @child below @limit, and says what it
- * takes to share it. False if there is none of it. Content lock exclusive.
+ * takes to share it. 0 if there is none of it, else 1; -ENOMEM. Content lock exclusive.
  */
-static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child,
+static int prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child,
 			     pgoff_t limit, struct vmo_need *need, pgoff_t *first,
 			     pgoff_t *last)
 {
 	pgoff_t end = min(child->end, limit);
+	int ret;
 
 	memset(need, 0, sizeof(*need));
 	if (child->base >= min(end, cow->end))
-		return false;
+		return 0;
 	*first = widen_first(cow, child->base);
 	*last = widen_last(cow, end - 1);
 	/*
@@ -943,9 +973,13 @@ static bool prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *ch
 	 */
 	cow->epoch = next_epoch();
 	revoke_writable(cow, *first, *last);
+	/* Without PTEs, and while it is known where they were. */
+	ret = vmo_cow_gather(cow, *first, *last);
+	if (ret)
+		return ret;
 	clear_writable(cow, *first, *last);
 	vmo_tree_share_need(&cow->tree, *first, *last, need);
-	return true;
+	return 1;
 }
 
 int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgoff_t limit,
@@ -954,8 +988,7 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgo
 	struct vmo_need need = { };
 	struct vmo_pool pool;
 	pgoff_t first, last;
-	bool any;
-	int ret;
+	int ret, any;
 
 	vmo_pool_init(&pool, 0);
 	for (;;) {
@@ -964,12 +997,14 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgo
 			ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			goto drain;
-		if (!copy_pinned && atomic64_read(&cow->pins)) {
+		any = -EBADFD;
+		if (copy_pinned || !atomic64_read(&cow->pins))
+			any = prepare_snapshot(cow, child, limit, &need, &first, &last);
+		if (any < 0) {
 			vmo_cow_unlock_excl(cow);
-			ret = -EBADFD;
+			ret = any;
 			goto drain;
 		}
-		any = prepare_snapshot(cow, child, limit, &need, &first, &last);
 		if (vmo_pool_has(&pool, &need))
 			break;
 		vmo_cow_unlock_excl(cow);
@@ -1034,7 +1069,7 @@ static void revoke_change(struct vmo_leaf *leaf, pgoff_t start, u64 mask, void *
 	unsigned int i;
 
 	if (leaf)
-		wait_pages(leaf, mask);
+		vmo_cow_wait_pages(leaf, mask);
 	if (READ_ONCE(run->cow->zero_mapped))
 		for (i = 0; i < VMO_LEAF_SLOTS; i++)
 			if (holes & BIT_ULL(i))
@@ -1056,6 +1091,33 @@ static void revoke_changes(struct vmo_cow_pages *cow)
 	}
 }
 
+/**
+ * struct noting - changes that whoever watches is to know
+ * @cow: of this content
+ * @ret: 0 so far
+ */
+struct noting {
+	struct vmo_cow_pages *cow;
+	int ret;
+};
+
+static void note_change(struct vmo_leaf *leaf, pgoff_t start, u64 mask, void *arg)
+{
+	struct noting *n = arg;
+
+	if (!n->ret)
+		n->ret = vmo_cow_note(n->cow, start, mask);
+}
+
+static int note_changes(struct vmo_cow_pages *cow)
+{
+	struct noting n = { .cow = cow };
+
+	if (!list_empty(&cow->watches))
+		vmo_tree_changes(&cow->tree, &cow->base_tree, 0, VMO_KEY_MAX, note_change, &n);
+	return n.ret;
+}
+
 int vmo_cow_rewind(struct vmo_cow_pages *cow)
 {
 	struct vmo_page_tree old;
@@ -1066,9 +1128,10 @@ int vmo_cow_rewind(struct vmo_cow_pages *cow)
 	ret = vmo_cow_lock_excl(cow);
 	if (ret)
 		return ret;
-	if (atomic64_read(&cow->pins)) {
+	ret = atomic64_read(&cow->pins) ? -EBADFD : note_changes(cow);
+	if (ret) {
 		vmo_cow_unlock_excl(cow);
-		return -EBADFD;
+		return ret;
 	}
 	revoke_changes(cow);
 	/* What is the base's from here on is nobody's to write: nothing counts as ours. */
@@ -1145,7 +1208,7 @@ int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first
 #define DIFF_LEAVES	64
 
 int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
-		 pgoff_t last, vmo_diff_fn fn, void *arg)
+		 pgoff_t last, vmo_range_fn fn, void *arg)
 {
 	int ret = lock_both_shared(a, b);
 

@@ -20,13 +20,32 @@
 struct vmo_cow_pages;
 
 /**
+ * struct vmo_watch - somebody who wants to know which pages are written
+ * @link: in the content's list; content lock
+ * @set: keys that were written since they were reported last; content lock
+ *
+ * Any number of them, up to VMO_WATCHES_MAX of one content, have sets of their own.
+ */
+struct vmo_watch {
+	struct list_head link;
+	struct vmo_page_tree set;
+};
+
+#define VMO_WATCHES_MAX	64U
+
+/**
  * struct vmo_cow_ops - how to take back what was handed out
  * @unmap: remove every PTE of the keys; with @even_cows also what private
  *	mappings copied from them. Content lock held, either way; page locks
  *	may be held.
+ * @clean: make every dirty PTE of the keys clean, and set its bit, counted from @first;
+ *	or mark the page, as who takes a dirty PTE away does. After that nobody writes
+ *	without one of the two marks. Content lock exclusive.
  */
 struct vmo_cow_ops {
 	void (*unmap)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even_cows);
+	void (*clean)(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		      unsigned long *dirty);
 };
 
 /**
@@ -48,6 +67,8 @@ struct vmo_cow_ops {
  * @base_tree: what vmo_cow_rewind() goes back to; immutable
  * @base_end: and the end that it goes back to; immutable
  * @has_base: there are these two; immutable
+ * @watches: who wants to know what is written; @lock
+ * @nr_watches: how many; @lock
  * @ops: immutable
  */
 struct vmo_cow_pages {
@@ -63,6 +84,8 @@ struct vmo_cow_pages {
 	struct vmo_page_tree base_tree;
 	pgoff_t base_end;
 	bool has_base;
+	struct list_head watches;
+	unsigned int nr_watches;
 	const struct vmo_cow_ops *ops;
 };
 
@@ -112,6 +135,8 @@ struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key);
 #define VMO_OWN_FAULT		4U
 /* Do not wait and do not allocate: -EBUSY where that would be needed. */
 #define VMO_OWN_NOWAIT		8U
+/* The caller writes the page before it releases any lock; whoever watches is to know. */
+#define VMO_OWN_WRITTEN		16U
 
 /*
  * vmo_cow_own_page - make the page at @key ours, so that it may be written
@@ -224,9 +249,32 @@ void vmo_cow_keep_base(struct vmo_cow_pages *cow);
  * vmo_cow_rewind - go back to what vmo_cow_keep_base() found
  *
  * At one instant, to the end that it had then. No lock held. -EOPNOTSUPP without a base,
- * -EBADFD if anything is pinned, -EINTR; an error changes nothing.
+ * -EBADFD if anything is pinned, -EINTR, -ENOMEM if it is watched; an error changes
+ * nothing.
  */
 int vmo_cow_rewind(struct vmo_cow_pages *cow);
+
+/*
+ * vmo_cow_watch - have written pages noted from now on
+ *
+ * No lock held. Keys go up to @last. -EAGAIN if there are too many already, -ENOMEM,
+ * -EINTR; then @watch is unused.
+ */
+int vmo_cow_watch(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t last);
+/* Neither fails nor allocates, and is not killable. */
+void vmo_cow_unwatch(struct vmo_cow_pages *cow, struct vmo_watch *watch);
+
+/*
+ * vmo_cow_harvest - report the pages that were written since they were reported last
+ *
+ * Calls @fn, in order, for ranges of [*@key, @last], under the content lock, and takes
+ * them out of the set, unless @keep. A page that somebody holds may be written at any
+ * time, and is reported each time, the last time after it was let go. Ends in front of
+ * what @fn refuses, and raises *@key to there. A write that is not reported was done
+ * after the call began. No lock held; -ENOMEM, -EINTR, and then nothing is lost.
+ */
+int vmo_cow_harvest(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t *key,
+		    pgoff_t last, bool keep, vmo_range_fn fn, void *arg);
 
 /* Sums up what the content holds. No lock held; -EINTR. */
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
@@ -239,7 +287,7 @@ int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
  * raises *@key to where it stopped. No lock held; -EINTR.
  */
 int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
-		 pgoff_t last, vmo_diff_fn fn, void *arg);
+		 pgoff_t last, vmo_range_fn fn, void *arg);
 
 /**
  * struct vmo_known - pages that are accounted for, of a range of keys

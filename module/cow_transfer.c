@@ -28,6 +28,7 @@
  * @copy: pages that cannot move, counted from @from
  * @leaf: a leaf of @dst that was owned, or NULL
  * @leaf_base: its first key
+ * @ret: 0, or what noting it said
  */
 struct transfer {
 	struct vmo_cow_pages *dst;
@@ -41,6 +42,7 @@ struct transfer {
 	DECLARE_BITMAP(copy, TRANSFER_PAGES);
 	struct vmo_leaf *leaf;
 	pgoff_t leaf_base;
+	int ret;
 };
 
 static int lock_both(struct vmo_cow_pages *a, struct vmo_cow_pages *b)
@@ -193,6 +195,30 @@ static int make_copies(struct transfer *t)
 	return 0;
 }
 
+/* Whoever watches the target is to know what comes; bits of a leaf, one by one. */
+static void note_target(struct transfer *t, struct vmo_path *path, pgoff_t base, u64 mask)
+{
+	unsigned int i;
+	pgoff_t key;
+
+	for (i = 0; !t->ret && i < VMO_LEAF_SLOTS; i++) {
+		key = base + i - t->from + t->to;
+		if (mask & BIT_ULL(i))
+			t->ret = vmo_cow_note(t->dst, key & ~VMO_LEAF_MASK, key_bit(key));
+	}
+}
+
+/* Both locks. Of what goes, of what is replaced, and of what comes. */
+static int note_move(struct transfer *t)
+{
+	t->ret = vmo_cow_note_range(t->src, t->from, t->from + t->count - 1);
+	if (!t->ret)
+		t->ret = vmo_cow_note_range(t->dst, t->to, t->to + t->count - 1);
+	if (!t->ret && !list_empty(&t->dst->watches))
+		each_leaf(t, &t->src->tree, note_target);
+	return t->ret;
+}
+
 /* ---- doing it ---------------------------------------------------------- */
 
 static struct vmo_leaf *target_leaf(struct transfer *t, pgoff_t key)
@@ -326,7 +352,7 @@ int vmo_cow_transfer(struct vmo_cow_pages *dst, pgoff_t to, struct vmo_cow_pages
 			break;
 		measure(&t, &need);
 		if (vmo_pool_has(&t.pool, &need)) {
-			ret = make_copies(&t);
+			ret = make_copies(&t) ?: note_move(&t);
 			break;
 		}
 		unlock_both(dst, src);

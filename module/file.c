@@ -136,7 +136,8 @@ static int write_page(struct copy *copy)
 	struct page *page;
 	int err;
 
-	err = vmo_cow_own_page(cow, key_of(copy), copy->nowait ? VMO_OWN_NOWAIT : 0, &page);
+	err = vmo_cow_own_page(cow, key_of(copy),
+			       VMO_OWN_WRITTEN | (copy->nowait ? VMO_OWN_NOWAIT : 0), &page);
 	if (err)
 		return err == -EBUSY ? -EAGAIN : err;
 	if (vmo_page_poisoned(page))

@@ -36,8 +36,6 @@ void vmo_home_set(struct page *page, struct vmo_home *home, pgoff_t key)
 	vmo_home_clear(page);
 	atomic_long_inc(&home->users);
 	folio->index = key;
-	/* Nobody may take it for a clean page of a page cache, and drop it. */
-	folio_set_dirty(folio);
 	/* A futex reads the two without the lock, and looks twice. */
 	smp_store_release(&folio->mapping, home->mapping);
 }

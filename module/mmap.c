@@ -41,8 +41,29 @@ static void unmap_keys(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, b
 	unmap_mapping_pages(&maps->odd, first, last - first + 1, even_cows);
 }
 
+/*
+ * Only VMAs that share and may write have dirty PTEs, and those of the other kind would
+ * end the walk. Other MMUs, such as KVM's, let go of the pages and mark them. A kernel
+ * without the helper has a zap mark them, at the price of a fault each.
+ */
+static void clean_keys(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		       unsigned long *dirty)
+{
+	struct vmo_mappings *maps = cow_mappings(cow);
+
+#ifdef CONFIG_MAPPING_DIRTY_HELPERS
+	pgoff_t start = last - first + 1, end = 0;
+
+	clean_record_shared_mapping_range(maps->home.mapping, first, last - first + 1, first,
+					  dirty, &start, &end);
+#else
+	unmap_mapping_pages(maps->home.mapping, first, last - first + 1, false);
+#endif
+}
+
 const struct vmo_cow_ops vmo_mapping_ops = {
 	.unmap = unmap_keys,
+	.clean = clean_keys,
 };
 
 /* ---- handing out ------------------------------------------------------- */

@@ -67,6 +67,8 @@ struct page *vmo_page_alloc(unsigned int flags)
 	if (!page)
 		return NULL;
 	atomic_long_set(shares_of(page), 1);
+	/* Nobody may take it for a clean page of a page cache, and drop it. */
+	SetPageDirty(page);
 	this_cpu_inc(nr_pages);
 	return page;
 }
@@ -197,6 +199,25 @@ bool vmo_page_mapped(struct page *page)
 bool vmo_page_held(struct page *page, int callers)
 {
 	return page_count(page) != 1 + callers;
+}
+
+bool vmo_page_in_use(struct page *page)
+{
+	int maps = mapcount(page), refs;
+
+	smp_rmb();	/* the references between the two looks at the PTEs */
+	refs = page_count(page);
+	smp_rmb();	/* as above */
+	return maps != mapcount(page) || refs != 1 + maps;
+}
+
+/*
+ * Cleared only of contents that are watched. Their pages are safe without it, too: they
+ * are on no LRU list and in no page cache, so nobody comes across them there.
+ */
+bool vmo_page_test_clear_dirty(struct page *page)
+{
+	return folio_test_clear_dirty(page_folio(page));
 }
 
 void vmo_page_get(struct page *page)

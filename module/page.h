@@ -81,6 +81,15 @@ unsigned int vmo_page_pins(struct page *page);
 bool vmo_page_held(struct page *page, int callers);
 bool vmo_page_mapped(struct page *page);
 
+/* The same of one that may have PTEs, which may come and go meanwhile. */
+bool vmo_page_in_use(struct page *page);
+
+/*
+ * Was it marked as written, when a PTE was taken away or by who had a reference, since
+ * this was asked last? New ones are marked.
+ */
+bool vmo_page_test_clear_dirty(struct page *page);
+
 void vmo_page_get(struct page *page);
 void vmo_page_put(struct page *page);
 void vmo_page_lock(struct page *page);

@@ -1008,7 +1008,7 @@ struct diff {
 	bool open;
 	unsigned int leaves;
 	pgoff_t stop;
-	vmo_diff_fn fn;
+	vmo_range_fn fn;
 	void *arg;
 };
 
@@ -1136,7 +1136,7 @@ static bool diff_nodes(struct diff *d, struct vmo_node *a, struct vmo_node *b,
 }
 
 void vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
-		   pgoff_t *first, pgoff_t last, unsigned int leaves, vmo_diff_fn fn,
+		   pgoff_t *first, pgoff_t last, unsigned int leaves, vmo_range_fn fn,
 		   void *arg)
 {
 	struct diff d = {

@@ -346,7 +346,7 @@ void vmo_tree_changes(const struct vmo_page_tree *tree, const struct vmo_page_tr
 void vmo_tree_clone(struct vmo_page_tree *dst, const struct vmo_page_tree *src);
 
 /* A range that differs. False stops the walk in front of @first. */
-typedef bool (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);
+typedef bool (*vmo_range_fn)(pgoff_t first, pgoff_t last, void *arg);
 
 /*
  * Calls @fn, in key order, for ranges of [*@first, @last] in which the two trees hold
@@ -356,7 +356,7 @@ typedef bool (*vmo_diff_fn)(pgoff_t first, pgoff_t last, void *arg);
  * call, if it has to. Locks: shared, of both.
  */
 void vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
-		   pgoff_t *first, pgoff_t last, unsigned int leaves, vmo_diff_fn fn,
+		   pgoff_t *first, pgoff_t last, unsigned int leaves, vmo_range_fn fn,
 		   void *arg);
 
 #endif

@@ -155,12 +155,21 @@ static inline void list_del(struct list_head *item)
 	item->prev->next = item->next;
 }
 
+static inline bool list_empty(const struct list_head *head)
+{
+	return READ_ONCE(head->next) == head;
+}
+
 #define list_first_entry(head, type, member) container_of((head)->next, type, member)
 #define list_for_each_entry_safe(pos, n, head, member) \
 	for (pos = list_first_entry(head, __typeof__(*pos), member), \
 	     n = list_first_entry(&pos->member, __typeof__(*pos), member); \
 	     &pos->member != (head); \
 	     pos = n, n = list_first_entry(&n->member, __typeof__(*n), member))
+
+#define list_for_each_entry(pos, head, member) \
+	for (pos = list_first_entry(head, __typeof__(*pos), member); &pos->member != (head); \
+	     pos = list_first_entry(&pos->member, __typeof__(*pos), member))
 
 typedef struct {
 	int v;
@@ -242,6 +251,7 @@ void spin_unlock(spinlock_t *lock);
 void init_rwsem(struct rw_semaphore *sem);
 void down_read(struct rw_semaphore *sem);
 bool down_read_trylock(struct rw_semaphore *sem);
+void down_write(struct rw_semaphore *sem);
 int down_read_killable(struct rw_semaphore *sem);
 int down_write_killable(struct rw_semaphore *sem);
 int down_read_killable_nested(struct rw_semaphore *sem, int sub);

@@ -13,10 +13,11 @@ static void drop_pte(struct pte *pte)
 {
 	if (!pte->page)
 		return;
+	if (pte->dirty)
+		__atomic_store_n(&pte->page->dirty, true, __ATOMIC_SEQ_CST);
 	__atomic_sub_fetch(&pte->page->maps, 1, __ATOMIC_SEQ_CST);
 	vmo_page_put(pte->page);
-	pte->page = NULL;
-	pte->writable = false;
+	*pte = (struct pte){ };
 }
 
 static void lock_map(struct mapping *map)
@@ -41,7 +42,10 @@ static void zap(struct mapping *map, pgoff_t first, pgoff_t last)
 	for (; first <= last && first < MAP_KEYS; first++) {
 		lock_map(map);
 		old = map->pte[first];
-		map->pte[first] = (struct pte){ NULL, false };
+		map->pte[first] = (struct pte){ };
+		/* As the MMU's owner does: before anybody can see that the PTE is gone. */
+		if (old.dirty)
+			__atomic_store_n(&old.page->dirty, true, __ATOMIC_SEQ_CST);
 		unlock_map(map);
 		drop_pte(&old);
 	}
@@ -69,7 +73,23 @@ static void unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool e
 	note(c, first, last);
 }
 
-static const struct vmo_cow_ops ops = { unmap };
+static void clean(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		  unsigned long *dirty)
+{
+	struct mapping *map = container_of(cow, struct content, cow)->map;
+	pgoff_t key;
+
+	REQUIRE(shim_holds_excl() && !shim_holds_leaf() && first <= last);
+	for (key = first; map && key <= last && key < MAP_KEYS; key++) {
+		lock_map(map);
+		if (map->pte[key].dirty)
+			set_bit(key - first, dirty);
+		map->pte[key].dirty = false;
+		unlock_map(map);
+	}
+}
+
+static const struct vmo_cow_ops ops = { unmap, clean };
 
 /* ---- contents ---------------------------------------------------------- */
 
@@ -160,10 +180,13 @@ static void install(struct mapping *map, pgoff_t key, struct page *page, bool wr
 	if (!pte->page) {
 		vmo_page_get(page);
 		__atomic_add_fetch(&page->maps, 1, __ATOMIC_SEQ_CST);
-		*pte = (struct pte){ page, writable };
+		*pte = (struct pte){ page, writable, writable };
 	} else if (pte->page == page) {
 		pte->writable |= writable;
+		pte->dirty |= writable;
 	}
+	if (writable)
+		__atomic_store_n(&page->dirty, true, __ATOMIC_SEQ_CST);
 	unlock_map(map);
 	vmo_page_unlock(page);
 	vmo_page_put(page);
@@ -240,6 +263,7 @@ int map_store(struct content *c, pgoff_t key, u64 data)
 		lock_map(c->map);
 		if (pte->writable) {
 			__atomic_store_n(&pte->page->data, data, __ATOMIC_RELAXED);
+			pte->dirty = true;
 			unlock_map(c->map);
 			return 0;
 		}

@@ -12,10 +12,12 @@
  * struct pte - what a mapping shows at one key
  * @page: with a reference and a mapcount, or NULL
  * @writable: stores need not ask
+ * @dirty: there was one
  */
 struct pte {
 	struct page *page;
 	bool writable;
+	bool dirty;
 };
 
 /**

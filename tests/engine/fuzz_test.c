@@ -15,6 +15,7 @@
 #define MEMBERS		24
 #define HOLDERS		6
 #define CHUNK		128
+#define WATCHES		2
 
 struct version {
 	int members;		/* that have it, and bases */
@@ -25,6 +26,15 @@ struct version {
 struct pte {
 	struct page *page;
 	bool writable;
+	bool dirty;
+};
+
+/* Which keys it has to report next, and which it may. */
+struct watch {
+	bool on;
+	struct vmo_watch watch;
+	bool must[KEYS];
+	bool may[KEYS];
 };
 
 struct member {
@@ -39,12 +49,14 @@ struct member {
 	bool mine[KEYS];
 	bool writable[KEYS];
 	struct pte pte[KEYS];
+	struct watch watch[WATCHES];
 };
 
 struct holder {
 	struct page *page;
 	u64 data;
 	bool writer;
+	bool gathered;		/* whoever watches has seen that it is held */
 	int member, index;
 };
 
@@ -58,7 +70,7 @@ static unsigned long births;
 static bool copying;		/* own() expects that the page is replaced */
 static struct member *revoking;	/* a snapshot of it is being taken */
 static struct {
-	unsigned long writes, shared, depth, snaps, failed, moved, rewinds;
+	unsigned long writes, shared, depth, snaps, failed, moved, rewinds, harvested;
 } stats;
 
 static void say_where(void)
@@ -125,10 +137,10 @@ static void drop_pte(struct member *m, int i)
 
 	if (!pte->page)
 		return;
+	pte->page->dirty |= pte->dirty;
 	__atomic_sub_fetch(&pte->page->maps, 1, __ATOMIC_SEQ_CST);
 	vmo_page_put(pte->page);
-	pte->page = NULL;
-	pte->writable = false;
+	*pte = (struct pte){ };
 }
 
 static void cb_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool even)
@@ -152,21 +164,38 @@ static void cb_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, boo
 	}
 }
 
-static const struct vmo_cow_ops ops = { cb_unmap };
+static void cb_clean(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		     unsigned long *dirty)
+{
+	struct member *m = of_cow(cow);
+	int i;
+
+	CHECK(shim_holds_excl() && !shim_holds_leaf() && first <= last);
+	for (i = 0; i < KEYS; i++) {
+		if (key_of(i) < first || key_of(i) > last)
+			continue;
+		if (m->pte[i].dirty)
+			set_bit(key_of(i) - first, dirty);
+		m->pte[i].dirty = false;
+	}
+}
+
+static const struct vmo_cow_ops ops = { cb_unmap, cb_clean };
 
 static void set_pte(struct member *m, int i, struct page *page, bool writable)
 {
 	struct pte *pte = &m->pte[i];
 
+	page->dirty |= writable;
 	if (pte->page == page) {
 		pte->writable |= writable;
+		pte->dirty |= writable;
 		return;
 	}
 	CHECK(!pte->page);	/* a replaced page must have been unmapped */
 	vmo_page_get(page);
 	__atomic_add_fetch(&page->maps, 1, __ATOMIC_SEQ_CST);
-	pte->page = page;
-	pte->writable = writable;
+	*pte = (struct pte){ page, writable, writable };
 }
 
 /* ---- the model --------------------------------------------------------- */
@@ -212,6 +241,35 @@ static int foreign(struct page *page)
 static bool in_window(struct member *m, int i)
 {
 	return i >= m->first && i < m->end;
+}
+
+/* Something has become of the page, or maybe not. */
+static void tell(struct member *m, int i, bool must)
+{
+	struct watch *w;
+
+	for (w = m->watch; w < m->watch + WATCHES; w++) {
+		w->must[i] |= must;
+		w->may[i] = true;
+	}
+}
+
+/* Of all pages that @m has. */
+static void tell_pages(struct member *m, int first, int last, bool must)
+{
+	for (; first <= last; first++)
+		if (m->v[first])
+			tell(m, first, must);
+}
+
+/* What is held may be reported until after it was let go. */
+static void tell_held(struct member *m)
+{
+	int i;
+
+	for (i = 0; i < KEYS; i++)
+		if (m->v[i] && m->v[i]->page && foreign(m->v[i]->page))
+			tell(m, i, false);
 }
 
 static void check_index(struct member *m, int i)
@@ -328,6 +386,38 @@ static int try_own(struct member *m, int i, unsigned int flags, struct page **pa
 	return disarm(ret);
 }
 
+static bool bit_mine(struct member *m, int i)
+{
+	struct vmo_leaf *leaf;
+	struct vmo_path path;
+
+	leaf = vmo_tree_find(&m->cow.tree, key_of(i), &path);
+	return leaf && leaf->epoch == m->cow.epoch &&
+	       leaf->mine >> (key_of(i) & VMO_LEAF_MASK) & 1;
+}
+
+static bool bit_writable(struct member *m, int i)
+{
+	struct vmo_path path;
+
+	vmo_tree_find(&m->cow.tree, key_of(i), &path);
+	return path.leaf && path.exclusive &&
+	       path.leaf->writable >> (key_of(i) & VMO_LEAF_MASK) & 1;
+}
+
+/* What a commit that failed did or did not get to. */
+static bool was_committed(struct member *m, int i)
+{
+	struct page *page;
+
+	CHECK(!vmo_cow_lock_shared(&m->cow));
+	page = vmo_cow_lookup(&m->cow, key_of(i));
+	vmo_cow_unlock_shared(&m->cow);
+	if (page)
+		vmo_page_put(page);
+	return page != (m->v[i] ? m->v[i]->page : NULL);
+}
+
 static void own(struct member *m, int i, unsigned int flags, u64 data)
 {
 	struct version *v = m->v[i];
@@ -337,11 +427,20 @@ static void own(struct member *m, int i, unsigned int flags, u64 data)
 
 	count_write(m, i);
 	copying = !inplace;
-	ret = try_own(m, i, flags, &page);
+	ret = try_own(m, i, flags ? flags : VMO_OWN_WRITTEN, &page);
 	copying = false;
+	tell(m, i, !ret);
 	if (ret) {
 		CHECK(ret != -EIO || (!inplace && v->page->poisoned));
 		shim_check_idle();
+		/* Then it was noting the write that failed. */
+		if (was_committed(m, i)) {
+			CHECK(m->watch[0].on || m->watch[1].on);
+			data = v ? v->data : 0;
+			leave(m, i);
+			m->v[i] = fresh(data, NULL);
+		}
+		m->mine[i] = bit_mine(m, i);
 		check_index(m, i);
 		return;
 	}
@@ -373,6 +472,8 @@ static void write_pte(struct member *m, int i)
 		return;
 	CHECK(m->v[i] && m->v[i]->members == 1 && m->v[i]->page == pte->page);
 	write_in_place(m, m->v[i], next_data++);
+	pte->dirty = true;
+	tell(m, i, true);
 }
 
 static void map_read(struct member *m, int i)
@@ -390,36 +491,14 @@ static void map_read(struct member *m, int i)
 
 static void do_remove(struct member *m, int first, int last)
 {
-	int i;
+	int i, ret;
 
 	arm();
-	if (!disarm(vmo_cow_remove(&m->cow, key_of(first), key_of(last))))
-		for (i = first; i <= last; i++)
-			leave(m, i);
+	ret = disarm(vmo_cow_remove(&m->cow, key_of(first), key_of(last)));
+	tell_pages(m, first, last, !ret);
+	for (i = first; !ret && i <= last; i++)
+		leave(m, i);
 	check_range(m, first, last);
-}
-
-static bool bit_mine(struct member *m, int i)
-{
-	struct vmo_leaf *leaf;
-	struct vmo_path path;
-
-	leaf = vmo_tree_find(&m->cow.tree, key_of(i), &path);
-	return leaf && leaf->epoch == m->cow.epoch &&
-	       leaf->mine >> (key_of(i) & VMO_LEAF_MASK) & 1;
-}
-
-/* What a commit that failed did or did not get to. */
-static bool was_committed(struct member *m, int i)
-{
-	struct page *page;
-
-	CHECK(!vmo_cow_lock_shared(&m->cow));
-	page = vmo_cow_lookup(&m->cow, key_of(i));
-	vmo_cow_unlock_shared(&m->cow);
-	if (page)
-		vmo_page_put(page);
-	return page != (m->v[i] ? m->v[i]->page : NULL);
 }
 
 static void commit(struct member *m, int first, int last)
@@ -447,10 +526,12 @@ static void commit(struct member *m, int first, int last)
 
 static void resize(struct member *m)
 {
-	int end = m->first + 1 + rnd() % (KEYS - m->first), i;
+	int end = m->first + 1 + rnd() % (KEYS - m->first), i, ret;
 
 	arm();
-	if (!disarm(vmo_cow_resize(&m->cow, end_of(end)))) {
+	ret = disarm(vmo_cow_resize(&m->cow, end_of(end)));
+	tell_pages(m, end, m->end - 1, !ret);
+	if (!ret) {
 		for (i = end; i < m->end; i++)
 			leave(m, i);
 		m->end = end;
@@ -490,6 +571,11 @@ static void transfer(struct member *dst, int to, struct member *src, int from, i
 	arm();
 	ret = disarm(vmo_cow_transfer(&dst->cow, key_of(to), &src->cow, key_of(from),
 				      dst == src && to > from, &done));
+	tell_pages(src, from, from + count - 1, !ret);
+	tell_pages(dst, to, to + count - 1, !ret);
+	for (i = 0; i < count; i++)
+		if (src->v[from + i])
+			tell(dst, to + i, !ret);
 	if (!ret) {
 		CHECK(done == (pgoff_t)count);
 		for (i = 0; i < count; i++)
@@ -539,7 +625,11 @@ static void rewind_member(struct member *m)
 		disarm(0);
 		return;
 	}
-	if (disarm(ret))
+	disarm(ret);
+	for (i = 0; i < KEYS; i++)
+		if (m->v[i] != m->base[i])
+			tell(m, i, !ret);
+	if (ret)
 		return;
 	for (i = 0; i < KEYS; i++) {
 		leave(m, i);
@@ -593,13 +683,15 @@ static void snapshot(struct member *m, struct member *c)
 
 	init_child(m, c);
 	end = min(m->end, c->end);
+	tell_held(m);
 	ret = try_snapshot(m, c);
 	CHECK(ret || m->cow.epoch != epoch);
 	for (i = 0; m->cow.epoch != epoch && i < KEYS; i++) {
 		m->mine[i] = false;
 		if (!m->writable[i] || i < c->first || i >= end)
 			continue;
-		if (!foreign(m->v[i]->page))
+		/* Unless what was written could not be noted. */
+		if (!foreign(m->v[i]->page) && !(ret && m->cow.nr_watches && bit_writable(m, i)))
 			m->writable[i] = false;
 	}
 	CHECK(ret != -EIO);
@@ -641,10 +733,82 @@ static void bad_memory(struct member *m, int i)
 	v->page->poisoned = false;
 }
 
+struct harvest {
+	struct member *m;
+	struct watch *w;
+	bool keep;
+	bool seen[KEYS];
+};
+
+static bool reap(pgoff_t first, pgoff_t last, void *arg)
+{
+	struct harvest *h = arg;
+	int i;
+
+	if (rnd() % 8 == 0)
+		return false;
+	for (i = 0; i < KEYS; i++) {
+		if (key_of(i) < first || key_of(i) > last)
+			continue;
+		CHECK(!h->seen[i] && h->w->may[i]);
+		h->seen[i] = true;
+		first++;
+	}
+	CHECK(first == last + 1);	/* and nothing else */
+	return true;
+}
+
+static void harvest(struct member *m, struct watch *w)
+{
+	struct harvest h = { .m = m, .w = w, .keep = rnd() % 4 == 0 };
+	pgoff_t key = 0;
+	int i, k;
+
+	if (!w->on)
+		return;
+	tell_held(m);
+	while (key <= VMO_KEY_MAX) {
+		arm();
+		disarm(vmo_cow_harvest(&m->cow, &w->watch, &key, VMO_KEY_MAX, h.keep, reap, &h));
+	}
+	for (i = 0; i < KEYS; i++) {
+		CHECK(h.seen[i] || !w->must[i]);
+		stats.harvested += h.seen[i];
+		if (!h.keep)
+			w->must[i] = w->may[i] = false;
+	}
+	/* Gathered for all that watch, and held ones stay in the sets. */
+	tell_held(m);
+	for (k = 0; k < HOLDERS; k++)
+		holders[k].gathered |= holders[k].member == m - members;
+}
+
+static void watch(struct member *m, struct watch *w)
+{
+	int ret;
+
+	if (w->on) {
+		vmo_cow_unwatch(&m->cow, &w->watch);
+		w->on = false;
+		return;
+	}
+	arm();
+	ret = disarm(vmo_cow_watch(&m->cow, &w->watch, VMO_KEY_MAX));
+	if (ret)
+		return;
+	w->on = true;
+	memset(w->must, 0, sizeof(w->must));
+	memset(w->may, 0, sizeof(w->may));
+	tell_held(m);
+}
+
 static void close_member(struct member *m)
 {
 	int i;
 
+	for (i = 0; i < WATCHES; i++)
+		if (m->watch[i].on)
+			vmo_cow_unwatch(&m->cow, &m->watch[i].watch);
 	for (i = 0; i < KEYS; i++)
 		drop_pte(m, i);
 	vmo_cow_destroy(&m->cow);
@@ -659,8 +823,14 @@ static void close_member(struct member *m)
 
 static void drop_holder(struct holder *h)
 {
-	if (h->page)
+	if (h->page) {
+		/* Devices do that. Who does not is known to have it, or is not known to write. */
+		if (h->writer && !h->gathered) {
+			h->page->dirty = true;
+			tell(&members[h->member], h->index, false);
+		}
 		vmo_page_put(h->page);
+	}
 	h->page = NULL;
 }
 
@@ -679,7 +849,7 @@ static void take_holder(struct member *m, int i)
 		return;
 	drop_holder(h);
 	vmo_page_get(pte->page);
-	*h = (struct holder){ pte->page, pte->page->data, pte->writable, m - members, i };
+	*h = (struct holder){ pte->page, pte->page->data, pte->writable, false, m - members, i };
 }
 
 static void device_write(void)
@@ -705,6 +875,7 @@ static void device_write(void)
 				continue;
 			CHECK(i == h->index && m->v[i]->members == 1 && k == h->member);
 			m->v[i]->data = h->page->data;
+			tell(m, i, true);
 		}
 	}
 }
@@ -946,7 +1117,7 @@ static void step(void)
 	if (h->page && rnd() % 4 == 0 && in_window(m, h->index))
 		i = h->index;
 	last = max(i, last);
-	if (below(&what, 545))
+	if (below(&what, 535))
 		own(m, i, rnd() % 3 ? 0 : VMO_OWN_WRITABLE, next_data++);
 	else if (below(&what, 100))
 		write_pte(m, i);
@@ -966,6 +1137,10 @@ static void step(void)
 		take_holder(m, i);
 	else if (below(&what, 10))
 		device_write();
+	else if (below(&what, 7))
+		harvest(m, &m->watch[rnd() % WATCHES]);
+	else if (below(&what, 3))
+		watch(m, &m->watch[rnd() % WATCHES]);
 	else if (below(&what, 5))
 		diff(m, pick());
 	else if (below(&what, 5))
@@ -1035,7 +1210,8 @@ int main(int argc, char **argv)
 	depth = (double)stats.depth / stats.writes;
 	printf("# seed %lu: %lu operations, %lu snapshots, %lu failures injected, ", seed, op_nr,
 	       stats.snaps, stats.failed);
-	printf("%lu keys moved, %lu rewinds, ", stats.moved, stats.rewinds);
+	printf("%lu keys moved, %lu rewinds, %lu keys harvested, ", stats.moved, stats.rewinds,
+	       stats.harvested);
 	printf("%lu writes, %.1f %% to shared leaves, mean depth %.1f\n", stats.writes, shared,
 	       depth);
 	printf("1..2\nok 1 - differential test against the model\n");

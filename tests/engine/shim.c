@@ -178,6 +178,15 @@ int down_write_killable(struct rw_semaphore *sem)
 	return ret;
 }
 
+void down_write(struct rw_semaphore *sem)
+{
+	long nth = shim_fail_nth;
+
+	shim_fail_nth = 0;	/* it cannot fail */
+	SHIM_ASSERT(!down_write_killable(sem));
+	shim_fail_nth = nth;
+}
+
 int down_read_killable_nested(struct rw_semaphore *sem, int sub)
 {
 	return take_sem(sem, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, sub);
@@ -271,6 +280,7 @@ struct page *vmo_page_alloc(unsigned int flags)
 	page->refs = 1;
 	page->data = flags & VMO_ALLOC_ZERO ? 0 : 0xdeadbeef;
 	page->lock = mutex_init;
+	page->dirty = true;
 	count(&shim.pages, 1);
 	count(&shim.allocs, 1);
 	return page;
@@ -379,6 +389,17 @@ bool vmo_page_held(struct page *page, int callers)
 {
 	shim_step();
 	return __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST) != 1 + callers;
+}
+
+bool vmo_page_in_use(struct page *page)
+{
+	return __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST) !=
+	       1 + __atomic_load_n(&page->maps, __ATOMIC_SEQ_CST);
+}
+
+bool vmo_page_test_clear_dirty(struct page *page)
+{
+	return __atomic_exchange_n(&page->dirty, false, __ATOMIC_SEQ_CST);
 }
 
 bool vmo_page_mapped(struct page *page)

@@ -14,6 +14,7 @@
  * @maps: PTEs
  * @pins: how often it is pinned
  * @poisoned: reading it fails
+ * @dirty: marked as written
  * @lock: the page lock
  * @data: the payload
  */
@@ -23,6 +24,7 @@ struct page {
 	int maps;
 	int pins;
 	bool poisoned;
+	bool dirty;
 	pthread_mutex_t lock;
 	u64 data;
 };

@@ -21,6 +21,8 @@
 
 /* Keys that are cleaned together: each time is a walk of all mappings, and a TLB flush. */
 #define RUN_KEYS	4096U
+/* And how many runs per hold of the content lock. */
+#define RUNS		64U
 
 /* The leaf of the set for @key. Never -EAGAIN: the root covers all keys that there are. */
 static int set_leaf(struct vmo_watch *watch, pgoff_t key, struct vmo_path *path)
@@ -173,21 +175,31 @@ static void gather_run(struct run *run)
 	}
 }
 
-int vmo_cow_gather(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+/* Up to @runs of them; raises *@key to where it stopped. Content lock exclusive. */
+static int gather(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, unsigned int runs)
 {
-	struct run run = { .cow = cow, .first = first & ~VMO_LEAF_MASK };
+	struct run run = { .cow = cow, .first = *key & ~VMO_LEAF_MASK };
 	bool any;
 	int ret;
 
-	if (list_empty(&cow->watches))
-		return 0;
-	for (;;) {
+	while (runs--) {
 		ret = prepare_run(&run, last, &any);
-		if (ret || !any)
+		if (ret)
 			return ret;
+		if (!any) {
+			*key = last + 1;
+			return 0;
+		}
 		gather_run(&run);
 		run.first = run.last + 1;
+		*key = min(run.first, last + 1);
 	}
+	return 0;
+}
+
+int vmo_cow_gather(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	return list_empty(&cow->watches) ? 0 : gather(cow, &first, last, ~0U);
 }
 
 /* ---- watches ----------------------------------------------------------- */
@@ -309,13 +321,25 @@ static void take_from(struct vmo_watch *watch, pgoff_t *key, pgoff_t last, bool 
 int vmo_cow_harvest(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t *key,
 		    pgoff_t last, bool keep, vmo_range_fn fn, void *arg)
 {
+	pgoff_t next = *key;
 	int ret = vmo_cow_lock_excl(cow);
 
 	if (ret)
 		return ret;
-	ret = vmo_cow_gather(cow, *key, last);
+	ret = gather(cow, &next, last, RUNS);
 	if (!ret)
-		take_from(watch, key, last, keep, fn, arg);
+		take_from(watch, key, next - 1, keep, fn, arg);
 	vmo_cow_unlock_excl(cow);
 	return ret;
+}
+
+void vmo_cow_give_back(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t first,
+		       pgoff_t last)
+{
+	pgoff_t base;
+
+	down_read(&cow->lock);
+	for (base = first & ~VMO_LEAF_MASK; base <= last; base += VMO_LEAF_SLOTS)
+		set_add(watch, base, vmo_leaf_bits(~0ULL, base, first, last));
+	up_read(&cow->lock);
 }

@@ -270,11 +270,16 @@ void vmo_cow_unwatch(struct vmo_cow_pages *cow, struct vmo_watch *watch);
  * Calls @fn, in order, for ranges of [*@key, @last], under the content lock, and takes
  * them out of the set, unless @keep. A page that somebody holds may be written at any
  * time, and is reported each time, the last time after it was let go. Ends in front of
- * what @fn refuses, and raises *@key to there. A write that is not reported was done
- * after the call began. No lock held; -ENOMEM, -EINTR, and then nothing is lost.
+ * what @fn refuses, or after a part of the range, and raises *@key to there: past @last
+ * at the end. A write that is not reported was done after the call began. No lock held;
+ * -ENOMEM, -EINTR, and then nothing is lost.
  */
 int vmo_cow_harvest(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t *key,
 		    pgoff_t last, bool keep, vmo_range_fn fn, void *arg);
+
+/* Puts keys that were taken out back. No lock held; neither fails nor allocates. */
+void vmo_cow_give_back(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t first,
+		       pgoff_t last);
 
 /* Sums up what the content holds. No lock held; -EINTR. */
 int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,

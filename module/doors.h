@@ -78,6 +78,9 @@ extern const struct file_operations vmo_vma_fops;
 /* VMO_READ, VMO_WRITE: sets rw->actual, also on failure. */
 int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, bool write);
 
+/* harvest.c: a file that watches who writes to @vmo. */
+struct file *vmo_file_harvester(struct vmo *vmo);
+
 /* look.c: the commands, with kernel copies of their structures. */
 int vmo_look_pages(struct vmo *vmo, struct vmo_pages *arg);
 int vmo_look_up(struct vmo *vmo, struct vmo_lookup *arg);

@@ -36,6 +36,7 @@ union cmd_buffer {
 	struct vmo_stats stats;
 	struct vmo_diff diff;
 	struct vmo_rewind rewind;
+	struct vmo_harvester harvester;
 };
 
 /**
@@ -85,7 +86,7 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
 			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS | VMO_FEATURE_TRANSFER |
 			  VMO_FEATURE_PAGES | VMO_FEATURE_USAGE | VMO_FEATURE_DIFF |
-			  VMO_FEATURE_REWIND;
+			  VMO_FEATURE_REWIND | VMO_FEATURE_HARVEST;
 	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
@@ -400,6 +401,13 @@ static int cmd_pin(struct vmo_ucmd *ucmd)
 	return answer_file(ucmd, vmo_file_pin(ucmd->vmo, pin->offset, pin->length));
 }
 
+static int cmd_harvester(struct vmo_ucmd *ucmd)
+{
+	if (ucmd->arg->harvester.flags)
+		return -EINVAL;
+	return answer_file(ucmd, vmo_file_harvester(ucmd->vmo));
+}
+
 /* ---- content ----------------------------------------------------------- */
 
 static int copy_iovec(struct iovec *iov, u64 uptr, unsigned int i)
@@ -648,6 +656,7 @@ static const struct vmo_cmd object_cmds[] = {
 	CMD_PLAIN(VMO_PAGES, vmo_pages, flags, VMO_RIGHT_READ, cmd_pages),
 	CMD_PLAIN(VMO_LOOKUP, vmo_lookup, flags, VMO_RIGHT_READ, cmd_lookup),
 	CMD_PLAIN(VMO_DIFF, vmo_diff, reserved, VMO_RIGHT_READ, cmd_diff),
+	CMD_MAKE(VMO_HARVESTER, vmo_harvester, fd, VMO_RIGHT_READ, cmd_harvester),
 	CMD_PLAIN(VMO_INFO, vmo_info, flags, 0, cmd_info),
 	CMD_PLAIN(VMO_USAGE, vmo_usage, metadata_bytes, 0, cmd_usage),
 	CMD_PLAIN(VMO_RESIZE, vmo_resize, reserved, VMO_RIGHT_WRITE, cmd_resize),

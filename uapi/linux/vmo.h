@@ -80,6 +80,7 @@ struct vmo_probe {
 #define VMO_FEATURE_USAGE	(1ULL << 10)	/* VMO_USAGE, VMO_STATS */
 #define VMO_FEATURE_DIFF	(1ULL << 11)
 #define VMO_FEATURE_REWIND	(1ULL << 12)	/* VMO_CLONE_KEEP_BASE, VMO_REWIND */
+#define VMO_FEATURE_HARVEST	(1ULL << 13)	/* VMO_HARVESTER, VMO_HARVEST */
 
 /* Bytes of a name, with the zero at the end. */
 #define VMO_NAME_SIZE		64
@@ -539,6 +540,66 @@ struct vmo_diff {
 };
 
 /**
+ * struct vmo_harvester - watch who writes to an object (VMO_HARVESTER, on an object)
+ * @flags: must be 0
+ * @fd: out: the harvester
+ *
+ * From now on pages that are written are noted for it: by write() and the like, through
+ * mappings, by devices, by commands that zero, cut, move or rewind. Up to 64 harvesters
+ * may watch one memory (EAGAIN), and none of them takes anything from another. They see
+ * what all objects that have the memory do, such as references, within the object that
+ * they were made on. Clones have memory of their own: what is written there is not.
+ *
+ * A store through a mapping costs nothing more than it does without, and takes no fault:
+ * the MMU notes it. Under KVM a harvest lets the guest fault again.
+ *
+ * The descriptor has to be readable (EACCES). The harvester keeps the object alive.
+ */
+struct vmo_harvester {
+	__u32 flags;
+	__s32 fd;
+};
+
+/**
+ * struct vmo_harvest - which pages were written (VMO_HARVEST, on a harvester)
+ * @offset: bytes in the object; page aligned (EINVAL). Out: where to go on
+ * @length: bytes; page aligned (EINVAL), or UINT64_MAX for all that follows. It may reach
+ *	past the end of the object. Out: what is left; 0 at the end
+ * @ranges: pointer to an array of struct vmo_range, or of __u64
+ * @count: its length; 0 is EINVAL. Out: how many are filled in
+ * @flags: VMO_HARVEST_* bits
+ *
+ * Tells, in order, which pages of the range were written since this harvester told of
+ * them last, and forgets them. What is not told was written after the call began, and
+ * will be told. A page may be told of that was not written, if its writer failed. One
+ * that a device or a pipe holds, or that is pinned, may be written at any moment: it is
+ * told each time, for the last time after it was let go. A page that was only allocated,
+ * by VMO_OP_COMMIT, or read is not. Of pages that a smaller size has cut it is told when
+ * the object has them again.
+ *
+ * To save what changed, harvest before you clone or copy: a write in between is then in
+ * both, this copy and the next harvest.
+ *
+ * A long range is looked at piece by piece, each at one instant. A call that fails has
+ * forgotten nothing: ENOMEM, EFAULT, EINTR.
+ *
+ * %VMO_HARVEST_KEEP: forget nothing.
+ *
+ * %VMO_HARVEST_BITMAP: @ranges are words of 64 bits, and bit n of word w is page
+ * 64 * w + n from @offset. So @count words are for no more than 64 * @count pages.
+ */
+struct vmo_harvest {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 ranges;
+	__u32 count;
+	__u32 flags;
+};
+
+#define VMO_HARVEST_KEEP	(1U << 0)
+#define VMO_HARVEST_BITMAP	(1U << 1)
+
+/**
  * struct vmo_range - bytes in a row
  * @offset: from the start of the object
  * @length: bytes
@@ -735,5 +796,9 @@ struct vmo_info {
 #define VMO_USAGE	_IOWR(VMO_IOC, 0x1e, struct vmo_usage)
 #define VMO_DIFF	_IOWR(VMO_IOC, 0x1f, struct vmo_diff)
 #define VMO_REWIND	_IOWR(VMO_IOC, 0x20, struct vmo_rewind)
+#define VMO_HARVESTER	_IOWR(VMO_IOC, 0x21, struct vmo_harvester)
+
+/* On a harvester */
+#define VMO_HARVEST	_IOWR(VMO_IOC, 0x40, struct vmo_harvest)
 
 #endif

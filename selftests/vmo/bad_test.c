@@ -230,6 +230,8 @@ static const struct command commands[] = {
 	ROW(VMO_STATS, vmo_stats, usage_misses, .on = ON_DEV),
 	ROW(VMO_DIFF, vmo_diff, reserved, .on = ON_FIXED, .need = READ_MODE,
 	    .flags = AT(vmo_diff, flags), .reserved = AT(vmo_diff, reserved)),
+	ROW(VMO_HARVESTER, vmo_harvester, fd, .on = ON_FIXED, .need = READ_MODE,
+	    .fd = AT(vmo_harvester, fd), .flags = AT(vmo_harvester, flags)),
 };
 
 static const struct command *const the_end = commands + ARRAY_SIZE(commands);

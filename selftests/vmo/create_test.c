@@ -173,6 +173,7 @@ static const struct command commands[] = {
 	COMMAND(VMO_READ, vmo_rw, actual, false, false),
 	COMMAND(VMO_WRITE, vmo_rw, actual, false, false),
 	COMMAND(VMO_RESTRICT, vmo_restrict, reserved, false, true),
+	COMMAND(VMO_HARVESTER, vmo_harvester, fd, false, true),
 	COMMAND(VMO_PAGES, vmo_pages, flags, false, false),
 	COMMAND(VMO_LOOKUP, vmo_lookup, flags, false, false),
 	COMMAND(VMO_USAGE, vmo_usage, metadata_bytes, false, false),

@@ -112,6 +112,7 @@ struct world {
 	struct member member[MEMBERS];
 	int reference;	/* of OBJECT */
 	int pin;
+	int watch;	/* a harvester of OBJECT */
 	char *map;	/* of OBJECT */
 	char *private;
 	int made;	/* by the operation */
@@ -148,6 +149,7 @@ enum {
 	ONCE		= 1 << 14,	/* cannot be tried again after a part of it */
 	FLAWED		= 1 << 15,	/* does not do what the header says */
 	BASE		= 1 << 16,	/* the clone keeps its base, and was written since */
+	WATCHED		= 1 << 17,	/* and then pages 1 and 32 were written */
 };
 
 struct op {
@@ -244,12 +246,26 @@ static bool part(int fd)
 	       !vmo_set_size(fd, 2048 * PS + 1);
 }
 
+static bool watch(struct world *w)
+{
+	struct vmo_harvester arg = { .fd = -1 };
+	int fd = w->member[OBJECT].fd;
+
+	if (ioctl(fd, VMO_HARVESTER, &arg))
+		return false;
+	w->watch = arg.fd;
+	if (w->map)
+		fill_page(w->map + PS, 101);
+	return !write_page(fd, 1, 101) && !write_page(fd, 32, 132);
+}
+
 static bool world_make(struct world *w, const struct op *op)
 {
 	unsigned int flags = op->flags;
 	int fd = new_member(w->dev, flags & FIXED ? 0 : VMO_CREATE_RESIZABLE, 100);
 
 	w->pin = -1;
+	w->watch = -1;
 	w->made = -1;
 	w->map = NULL;
 	w->private = NULL;
@@ -265,6 +281,8 @@ static bool world_make(struct world *w, const struct op *op)
 	if (flags & CLONE && !mappings(w, w->member[OBJECT].fd, flags))
 		return false;
 	if (flags & BASE && !part(w->member[OBJECT].fd))
+		return false;
+	if (flags & WATCHED && !watch(w))
 		return false;
 	if (flags & PINNED)
 		w->pin = vmo_pin_flags(w->member[OBJECT].fd, PS, 2 * PS, VMO_PIN_READ);
@@ -289,6 +307,7 @@ static void world_end(struct world *w)
 		close_some(w->member[i].fd);
 	close_some(w->reference);
 	close_some(w->pin);
+	close_some(w->watch);
 	close_some(w->made);
 }
 
@@ -735,6 +754,28 @@ static int run_rewind(struct world *w, const struct op *op)
 	return ioctl(object(w), VMO_REWIND, &arg);
 }
 
+static int run_harvester(struct world *w, const struct op *op)
+{
+	struct vmo_harvester arg = { .fd = -1 };
+
+	return made(w, ioctl(object(w), VMO_HARVESTER, &arg) ? -1 : arg.fd);
+}
+
+/* What was written is told by the first call that does not fail. */
+static int run_harvest(struct world *w, const struct op *op)
+{
+	struct vmo_range range[PLACES];
+	struct vmo_harvest arg = {
+		.length = -1, .ranges = (uintptr_t)range, .count = PLACES, .flags = op->arg,
+	};
+
+	if (ioctl(w->watch, VMO_HARVEST, &arg))
+		return -1;
+	errno = ESTALE;
+	return arg.count == 2 && range[0].offset == PS && range[0].length == PS &&
+	       range[1].offset == 32 * PS && range[1].length == PS ? 0 : -1;
+}
+
 static int run_name(struct world *w, const struct op *op)
 {
 	struct vmo_name arg = { .flags = op->arg };
@@ -916,6 +957,23 @@ ATTEMPT(pwrite_base, run_pwrite, CLONE | BASE | COUNTS, .offset = 2046, .length 
 	.effect = WRITES);
 ATTEMPT(resize_odd_base, run_resize, CLONE | BASE | OWNS, .offset = 31, .offset_bytes = 1,
 	.effect = RESIZES);
+ATTEMPT(harvester, run_harvester, SHARED | MAPPED);
+ATTEMPT(harvest, run_harvest, WATCHED | QUIET);
+ATTEMPT(harvest_mapped, run_harvest, SHARED | UNTOUCHED | WATCHED | QUIET);
+ATTEMPT(harvest_keep, run_harvest, CLONE | UNTOUCHED | WATCHED | QUIET, VMO_HARVEST_KEEP);
+ATTEMPT(clone_watched, run_clone, UNTOUCHED | WATCHED | SHOWS, .length = PAGES);
+ATTEMPT(pwrite_watched, run_pwrite, SHARED | MAPPED | WATCHED | COUNTS, .offset = 2046,
+	.length = 4, .effect = WRITES);
+ATTEMPT(zero_watched, run_range, SHARED | MAPPED | WATCHED | PARTLY, VMO_OP_ZERO, .offset = 31,
+	.offset_bytes = 8, .length = 2016, .effect = ZEROES);
+ATTEMPT(resize_watched, run_resize, SHARED | MAPPED | WATCHED, .offset = 32, .effect = RESIZES);
+ATTEMPT(transfer_watched, run_transfer, MAPPED | WATCHED | OWNS, TAKE, .offset = 30, .length = 4,
+	.effect = COPIES, .on_aux = ZEROES);
+ATTEMPT(transfer_away_watched, run_transfer, MAPPED | WATCHED | OWNS, GIVE, .offset = 2046,
+	.length = 4, .effect = ZEROES, .on_aux = COPIES);
+ATTEMPT(rewind_watched, run_rewind, CLONE | BASE | WATCHED, .effect = REVERTS);
+ATTEMPT(pin_watched, run_pin, SHARED | MAPPED | WATCHED | PARTLY, VMO_PIN_READ, .offset = 2046,
+	.length = 4);
 ATTEMPT(name_get, run_name, QUIET);
 ATTEMPT(name_set, run_name, QUIET, VMO_NAME_SET);
 ATTEMPT(info, run_info, QUIET | SHARED);

@@ -610,7 +610,8 @@ static int take(struct side *s, size_t offset, size_t bytes)
 	bool copy = s->pair->flags & PINS && s->steps % 4;
 	struct vmo_clone arg = {
 		.offset = offset, .size = bytes,
-		.flags = VMO_CLONE_SNAPSHOT | (copy ? VMO_CLONE_COPY_PINNED : 0),
+		.flags = VMO_CLONE_SNAPSHOT | (copy ? VMO_CLONE_COPY_PINNED : 0) |
+			 (s->steps % 2 ? VMO_CLONE_KEEP_BASE : 0),
 	};
 	int ret = ioctl(s->pair->fd, VMO_CLONE, &arg);
 
@@ -706,6 +707,77 @@ static void step_window(struct side *s)
 		wrong(s, "a window has lost a write");
 	munmap(map, pages * PS);
 	close(fd);
+}
+
+/* Whatever becomes of it, and of the object, it goes back to what it was. */
+static void step_rewind(struct side *s)
+{
+	int middle = take_and_check(s, s->copy[0]), fd;
+	struct vmo_rewind arg = { };
+
+	if (middle < 0)
+		return;
+	fd = vmo_clone_flags(middle, PAGES * PS, VMO_CLONE_KEEP_BASE);
+	close(middle);
+	if (!good(s, "clone with a base", fd, 0))
+		return;
+	for (int i = 0; i < 3; i++) {
+		write_clone(s, fd, below(s, PAGES), s->copy[1]);
+		write_next(s, (s->steps + i) % WAYS);
+		good(s, "rewind", ioctl(fd, VMO_REWIND, &arg), 0);
+		check_again(s, fd, s->copy[0], s->copy[1]);
+	}
+	close(fd);
+}
+
+/* The object has nothing of what is written to a clone, wherever that was not cut. */
+static void step_diff(struct side *s)
+{
+	int fd = take_and_check(s, s->copy[0]);
+	unsigned int page = below(s, PAGES);
+	struct vmo_range range[PAGES];
+	struct vmo_diff arg = {
+		.length = PAGES * PS, .ranges = (uintptr_t)range, .count = PAGES,
+		.other_fd = s->pair->fd,
+	};
+	bool told = false;
+
+	if (fd < 0)
+		return;
+	write_clone(s, fd, page, s->copy[0]);
+	if (good(s, "diff", ioctl(fd, VMO_DIFF, &arg), 0)) {
+		for (unsigned int i = 0; i < arg.count; i++)
+			told |= page * PS - range[i].offset < range[i].length;
+		if (!told && !(s->pair->flags & RESIZES))
+			wrong(s, "page %u of a clone does not differ", page);
+	}
+	close(fd);
+}
+
+/* What was written is told, whoever else writes, cleans or takes PTEs away. */
+static void step_harvest(struct side *s)
+{
+	struct vmo_harvester watch = { .fd = -1 };
+	unsigned int page, other;
+	uint64_t word = 0;
+	struct vmo_harvest arg;
+
+	if (!good(s, "harvester", ioctl(s->pair->fd, VMO_HARVESTER, &watch), 0))
+		return;
+	for (int i = 0; i < 4; i++) {
+		page = write_next(s, (s->steps + i) % WAYS);
+		other = write_next(s, MAPPED);
+		arg = (struct vmo_harvest) {
+			.length = PAGES * PS, .ranges = (uintptr_t)&word, .count = 1,
+			.flags = VMO_HARVEST_BITMAP,
+		};
+		if (!good(s, "harvest", ioctl(watch.fd, VMO_HARVEST, &arg), 0))
+			break;
+		if (~word & (1ULL << page | 1ULL << other) && !(s->pair->flags & RESIZES))
+			wrong(s, "pages %u and %u were written: %llx", page, other,
+			      (unsigned long long)word);
+	}
+	close(watch.fd);
 }
 
 /* A clone of a clone; the middle goes first, the last one later. */
@@ -1004,6 +1076,9 @@ static const struct row rows[] = {
 	{ "snapshot",		step_snapshot,		0 },
 	{ "window",		step_window,		0 },
 	{ "chain",		step_chain,		0 },
+	{ "rewind",		step_rewind,		0 },
+	{ "diff",		step_diff,		0 },
+	{ "harvest",		step_harvest,		0 },
 	{ "slice",		step_slice,		0 },
 	{ "reference",		step_reference,		ZEROES | RESIZES },
 	{ "resize",		step_resize,		ZEROES | RESIZES },
@@ -1233,6 +1308,9 @@ ROW(mapped_read);
 ROW(snapshot);
 ROW(window);
 ROW(chain);
+ROW(rewind);
+ROW(diff);
+ROW(harvest);
 ROW(slice);
 ROW(reference);
 ROW(resize);

@@ -65,6 +65,8 @@ struct object {
 	struct length *length;
 	unsigned int first;	/* page of the memory */
 	unsigned int slice_pages;
+	int watch;		/* a harvester; 0: none */
+	uint64_t seen[MAX_PAGES];	/* sums of what it told of */
 	bool slice;
 	bool reference;
 	bool no_write;
@@ -1669,6 +1671,68 @@ static void op_diff(void)
 	check_ranges(o, other, differs);
 }
 
+static uint64_t sum_of(struct object *o, unsigned int page)
+{
+	static const uint8_t zeroes[64 * 1024];
+	struct mem *m = o->mem;
+
+	if (page >= pages_of(o))
+		return checksum(zeroes, PS);
+	return checksum(m->byte + (o->first + page) * PS, PS);
+}
+
+static void watch(struct object *o)
+{
+	struct vmo_harvester arg = { .fd = -1 };
+
+	if (!expect(result(ioctl(o->fd, VMO_HARVESTER, &arg)), 0))
+		return;
+	o->watch = arg.fd;
+	o->holds++;
+	for (unsigned int page = 0; page < MAX_PAGES; page++)
+		o->seen[page] = sum_of(o, page);
+}
+
+static void unwatch(struct object *o)
+{
+	close(o->watch);
+	o->watch = 0;
+	release_hold(o);
+}
+
+/* Each page whose bytes are not what they were when it was told of last is told of. */
+static void op_harvest(void)
+{
+	struct object *o = any_object();
+	uint64_t word = 0;
+	struct vmo_harvest arg = {
+		.length = -1, .ranges = (uintptr_t)&word, .count = 1,
+		.flags = VMO_HARVEST_BITMAP | (one_in(4) ? VMO_HARVEST_KEEP : 0),
+	};
+
+	for (int i = 0; i < 20 && !o->watch && !one_in(8); i++)
+		o = any_object();
+	NOTE("harvest of %ld", nr_of(o));
+	if (!o->watch) {
+		watch(o);
+		return;
+	}
+	if (one_in(16)) {
+		unwatch(o);
+		return;
+	}
+	if (!expect(result(ioctl(o->watch, VMO_HARVEST, &arg)), 0))
+		return;
+	for (unsigned int page = 0; page < pages_of(o); page++) {
+		if (!(word & bit(page)) && o->seen[page] != sum_of(o, page))
+			fail("page %u of object %u was written", page, nr_of(o));
+		if (!(arg.flags & VMO_HARVEST_KEEP))
+			o->seen[page] = sum_of(o, page);
+	}
+	if (pages_of(o) < 64 && word >> pages_of(o))
+		fail("object %u was written past its end", nr_of(o));
+}
+
 /* ---- operations: sizes -------------------------------------------------- */
 
 /* As far as it gets: what the tail takes is owned even if a pin is in the way. */
@@ -2286,6 +2350,7 @@ static const struct {
 	{ op_pages,		{ 6, 6, 2, 2, 10 } },
 	{ op_lookup,		{ 3, 6, 2, 2, 2 } },
 	{ op_diff,		{ 8, 30, 5, 5, 5 } },
+	{ op_harvest,		{ 20, 20, 20, 40, 20 } },
 	{ op_resize,		{ 10, 2, 40, 10, 20 } },
 	{ op_truncate,		{ 8, 1, 30, 5, 10 } },
 	{ op_rewind,		{ 10, 20, 20, 15, 10 } },
@@ -2326,6 +2391,9 @@ static void close_all(void)
 	for (unsigned int i = 0; i < MAX_MAPS; i++)
 		if (maps[i].addr)
 			unmap(&maps[i]);
+	for (unsigned int i = 0; i < MAX_OBJECTS; i++)
+		if (w->object[i].alive && w->object[i].watch)
+			unwatch(&w->object[i]);
 	for (unsigned int i = 0; i < MAX_OBJECTS; i++)
 		if (w->object[i].alive && w->object[i].fd >= 0)
 			close_object(&w->object[i]);

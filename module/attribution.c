@@ -81,8 +81,9 @@ void vmo_kin_leave(struct vmo_content *content)
 }
 
 /*
- * The member after @prev, the first if NULL, that is older than @content; referenced.
- * Drops the reference of @prev, which kept it in the list.
+ * The next member that is older than @prev, which is @content at first; referenced. From
+ * the youngest on: most of what a snapshot shares the one before it has. Drops the
+ * reference of @prev, which kept it in the list.
  */
 static struct vmo_content *next_older(struct vmo_content *content, struct vmo_content *prev)
 {
@@ -91,10 +92,9 @@ static struct vmo_content *next_older(struct vmo_content *content, struct vmo_co
 	struct vmo_content *next, *found = NULL;
 
 	mutex_lock(&kin->members_lock);
-	for (link = prev ? prev->kin_link.next : kin->members.next; ; link = link->next) {
+	link = prev ? prev->kin_link.prev : content->kin_link.prev;
+	for (; link != &kin->members; link = link->prev) {
 		next = list_entry(link, struct vmo_content, kin_link);
-		if (next == content)	/* which is in the list: it is referenced */
-			break;
 		if (refcount_inc_not_zero(&next->refs)) {
 			found = next;
 			break;

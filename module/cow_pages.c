@@ -1266,7 +1266,7 @@ int vmo_cow_count_clear(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 	*pages += count_clear(&cow->tree, first, last, known->tree);
 	if (cow->has_base) {
 		/* What is in both has been counted, or not, by the tree. */
-		vmo_tree_same(&cow->tree, &cow->base_tree, first, last, known->base);
+		vmo_tree_same(&cow->base_tree, &cow->tree, first, last, known->base);
 		*pages += count_clear(&cow->base_tree, first, last, known->base);
 	}
 	vmo_cow_unlock_shared(cow);

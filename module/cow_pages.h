@@ -306,7 +306,7 @@ struct vmo_known {
 
 /*
  * Sets the bits of the keys in [@first, @last] where @a has a page that @b has, too,
- * there, in its tree or in its base; those of common holes may be set or not. No lock
+ * there, in its tree or in its base; those of holes of @a may be set or not. No lock
  * held; -EINTR.
  */
 int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first,

@@ -1157,7 +1157,7 @@ void vmo_tree_diff(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
 static void same_leaves(struct window *w, struct vmo_node *a, struct vmo_node *b, pgoff_t base,
 			unsigned long *bitmap)
 {
-	u64 mask = vmo_leaf_pages(to_leaf(a)) & ~diff_slots(to_leaf(a), to_leaf(b));
+	u64 mask = ~(vmo_leaf_pages(to_leaf(a)) & diff_slots(to_leaf(a), to_leaf(b)));
 	unsigned int i;
 
 	mask = vmo_leaf_bits(mask, base, w->first, w->last);
@@ -1174,6 +1174,9 @@ static void same_nodes(struct window *w, struct vmo_node *a, struct vmo_node *b,
 	unsigned int i, to;
 
 	if (!a || !b)
+		return;
+	/* In a large family all but a few are known after the first look. */
+	if (find_next_zero_bit(bitmap, last - w->first + 1, from - w->first) > last - w->first)
 		return;
 	vmo_count_visit();
 	if (a == b) {

@@ -318,8 +318,8 @@ void vmo_tree_usage(const struct vmo_page_tree *tree, pgoff_t first, pgoff_t las
 
 /*
  * Sets the bits, counted from @first, of the keys in [@first, @last] that have the same
- * page in both trees. Within nodes that are equal those of holes are set, too. Locks:
- * shared, of both.
+ * page in both trees. Those of holes of @a may be set, too. What is set already is not
+ * looked at. Locks: shared, of both.
  */
 void vmo_tree_same(const struct vmo_page_tree *a, const struct vmo_page_tree *b,
 		   pgoff_t first, pgoff_t last, unsigned long *bitmap);

@@ -127,6 +127,14 @@ static inline unsigned int find_next_bit(const unsigned long *map, unsigned int 
 	return bits;
 }
 
+static inline unsigned long find_next_zero_bit(const unsigned long *map, unsigned long bits,
+					       unsigned long from)
+{
+	while (from < bits && test_bit(from, map))
+		from++;
+	return from;
+}
+
 #define for_each_set_bit(i, map, bits) \
 	for ((i) = find_next_bit(map, bits, 0); (i) < (bits); \
 	     (i) = find_next_bit(map, bits, (i) + 1))

@@ -306,6 +306,7 @@ static int copy_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 		cow->ops->unmap(cow, key, key, false);
 	vmo_page_unshare_locked(old);
 	vmo_cow_changed(cow, true);
+	vmo_trace_cow_copy(cow, key);
 	*out = page;
 	return 0;
 }

@@ -114,6 +114,18 @@ static inline struct vmo_mappings *vmo_mappings(struct vmo_content *content)
 long vmo_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 extern const struct file_operations vmo_dev_fops;
 
+/* ioctl.c: VMO_INFO_* of an object. */
+u64 vmo_info_flags(struct vmo *vmo);
+u64 vmo_metadata_bytes(const struct vmo_tally *tally);
+
+/* netlink.c: tells whoever listens. May sleep. */
+int vmo_netlink_init(void);
+void vmo_netlink_exit(void);
+void vmo_tell_created(struct vmo *vmo);
+void vmo_tell_changed(struct vmo *vmo);
+void vmo_tell_closed(u64 id, u64 parent, const char *name);
+void vmo_tell_childless(u64 id);
+
 /* debugfs.c */
 void vmo_debugfs_init(void);
 void vmo_debugfs_exit(void);

@@ -41,6 +41,9 @@ static inline bool vmo_refs_exclusive(refcount_t *refs)
 /* The tests count node visits here; the kernel does not. */
 static inline void vmo_count_visit(void) { }
 
+/* A copy takes the place of a page that could not be written; for who traces. */
+void vmo_trace_cow_copy(const void *content, unsigned long key);
+
 /* Points where the tests may run another thread's operation. */
 static inline void vmo_test_point(const char *name) { }
 

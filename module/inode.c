@@ -25,6 +25,7 @@
 #include <linux/workqueue.h>
 
 #include "doors.h"
+#include "trace.h"
 
 #define VMO_FS_MAGIC	0x766d6f21	/* "vmo!" */
 
@@ -106,12 +107,27 @@ static bool is_object(struct inode *inode)
 	return inode->i_fop == &vmo_fops;
 }
 
+static void object_free(struct vmo *vmo)
+{
+	char name[VMO_NAME_SIZE];
+	struct vmo_family family;
+	u64 id = vmo->id, childless;
+
+	trace_vmo_close(vmo);
+	vmo_object_name(vmo, name);
+	vmo_object_family(vmo, &family);
+	childless = vmo_object_free(vmo);
+	vmo_tell_closed(id, family.parent_id, name);
+	if (childless)
+		vmo_tell_childless(childless);
+}
+
 static void view_free(struct vmo_view *view)
 {
 	struct vmo *vmo = view->vmo;
 
 	if (view == &vmo->view) {
-		vmo_object_free(vmo);
+		object_free(vmo);
 		return;
 	}
 	vmo_view_leave(view);
@@ -195,8 +211,11 @@ static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct ia
 	/* By path; a descriptor that can be written has the right. */
 	if (!err && attr->ia_valid & ATTR_SIZE && !(view->rights & VMO_RIGHT_WRITE))
 		return -EACCES;
-	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
+	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
 		err = vmo_object_resize(view, attr->ia_size);
+		if (!err)
+			vmo_tell_changed(view->vmo);
+	}
 	if (err)
 		return err == -ERANGE || err == -EINVAL ? -EFBIG : err;
 	setattr_copy(idmap, inode, attr);
@@ -372,6 +391,7 @@ static struct file *file_for_content(struct vmo_content *content, const struct v
 	struct vmo_view *like = NULL;
 	struct inode *inode;
 	struct vmo *vmo;
+	int err;
 
 	vmo = vmo_object_new(content, spec->parent, base, spec->pages, spec->flags,
 			     spec->rights);
@@ -384,7 +404,19 @@ static struct file *file_for_content(struct vmo_content *content, const struct v
 	if (spec->flags & VMO_OBJ_REFERENCE)
 		like = &spec->parent->view;
 	inode = view_inode(sb, &vmo->view, spec->size, like);
-	return IS_ERR(inode) ? ERR_CAST(inode) : file_for_view(inode);
+	if (IS_ERR(inode))
+		return ERR_CAST(inode);
+	err = vmo_object_enter(vmo);
+	if (err) {
+		iput(inode);
+		return ERR_PTR(err);
+	}
+	if (spec->parent)
+		trace_vmo_clone(vmo, spec->parent);
+	else
+		trace_vmo_create(vmo);
+	vmo_tell_created(vmo);
+	return file_for_view(inode);
 }
 
 struct file *vmo_file_restrict(struct vmo *vmo, unsigned int rights)
@@ -431,6 +463,7 @@ struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 	/* A slice ends before its content does: what lies behind is not seen. */
 	err = vmo_cow_snapshot(&parent->content->cow, &content->cow,
 			       parent->flags & VMO_OBJ_SLICE ? end : VMO_KEY_MAX, copy_pinned);
+	trace_vmo_snapshot(parent, err);
 	if (err) {
 		vmo_content_put(content);
 		return ERR_PTR(err);
@@ -489,6 +522,7 @@ struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length)
 	struct vmo_pin_range *pin = vmo_pin_new(vmo, offset, length);
 	struct file *file;
 
+	trace_vmo_pin(vmo, offset, length, PTR_ERR_OR_ZERO(pin));
 	if (IS_ERR(pin))
 		return ERR_CAST(pin);
 	file = anon_inode_getfile("[vmo-pin]", &pin_fops, pin, O_RDONLY);

@@ -15,6 +15,7 @@
 
 #include "doors.h"
 #include "page.h"
+#include "trace.h"
 
 union cmd_buffer {
 	struct vmo_probe probe;
@@ -283,8 +284,10 @@ static int cmd_resize(struct vmo_ucmd *ucmd)
 	if (resize->flags || resize->reserved)
 		return -EINVAL;
 	err = vmo_object_resize(vmo_view_of(file_inode(ucmd->file)), resize->size);
-	if (!err)
+	if (!err) {
+		vmo_tell_changed(ucmd->vmo);
 		vmo_file_touch(ucmd->file);
+	}
 	return err;
 }
 
@@ -297,6 +300,10 @@ static int cmd_rewind(struct vmo_ucmd *ucmd)
 	if (rewind->flags || rewind->reserved)
 		return -EINVAL;
 	err = vmo_object_rewind(ucmd->vmo);
+	if (!err) {
+		trace_vmo_rewind(ucmd->vmo);
+		vmo_tell_changed(ucmd->vmo);
+	}
 	if (!err)
 		vmo_file_touch(ucmd->file);
 	return err;
@@ -520,19 +527,24 @@ static int cmd_lookup(struct vmo_ucmd *ucmd)
 static int cmd_name(struct vmo_ucmd *ucmd)
 {
 	struct vmo_name *name = &ucmd->arg->name;
+	int err;
 
 	ucmd->silent = name->flags & VMO_NAME_SET;
 	if (ucmd->silent && (ucmd->rights & NAME_RIGHTS) != NAME_RIGHTS)
 		return -EACCES;
 	if (name->flags & ~VMO_NAME_SET || name->reserved)
 		return -EINVAL;
-	if (ucmd->silent)
-		return vmo_object_set_name(ucmd->vmo, name->name);
+	if (ucmd->silent) {
+		err = vmo_object_set_name(ucmd->vmo, name->name);
+		if (!err)
+			vmo_tell_changed(ucmd->vmo);
+		return err;
+	}
 	vmo_object_name(ucmd->vmo, name->name);
 	return 0;
 }
 
-static u64 info_flags(struct vmo *vmo)
+u64 vmo_info_flags(struct vmo *vmo)
 {
 	unsigned int rights = vmo->view.rights;
 	u64 flags = 0;
@@ -561,7 +573,7 @@ static u64 info_flags(struct vmo *vmo)
 	return flags;
 }
 
-static u64 metadata_bytes(const struct vmo_tally *tally)
+u64 vmo_metadata_bytes(const struct vmo_tally *tally)
 {
 	return tally->inners * sizeof(struct vmo_inner) + tally->leaves * sizeof(struct vmo_leaf);
 }
@@ -580,7 +592,7 @@ static int cmd_usage(struct vmo_ucmd *ucmd)
 	usage->shared_bytes = charges.tally.shared << PAGE_SHIFT;
 	usage->scaled_bytes = charges.tally.scaled >> (32 - PAGE_SHIFT);
 	usage->exclusive_bytes = charges.exclusive << PAGE_SHIFT;
-	usage->metadata_bytes = metadata_bytes(&charges.tally);
+	usage->metadata_bytes = vmo_metadata_bytes(&charges.tally);
 	return err;
 }
 
@@ -609,10 +621,10 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	info->shared_bytes = tally->shared << PAGE_SHIFT;
 	info->scaled_bytes = tally->scaled >> (32 - PAGE_SHIFT);
 	info->exclusive_bytes = charges.exclusive << PAGE_SHIFT;
-	info->metadata_bytes = metadata_bytes(tally);
+	info->metadata_bytes = vmo_metadata_bytes(tally);
 	info->generation = generation;
 	info->children = family.children;
-	info->flags = info_flags(vmo);
+	info->flags = vmo_info_flags(vmo);
 	info->pinned_bytes = (u64)atomic64_read(&vmo->content->cow.pins) << PAGE_SHIFT;
 	vmo_object_name(vmo, info->name);
 	info->rights = ucmd->rights;

@@ -27,12 +27,17 @@ static int __init vmo_init(void)
 	if (ret)
 		goto err_pages;
 	vmo_debugfs_init();
+	ret = vmo_netlink_init();
+	if (ret)
+		goto err_inodes;
 	ret = misc_register(&vmo_dev);
 	if (ret)
-		goto err_file;
+		goto err_netlink;
 	return 0;
 
-err_file:
+err_netlink:
+	vmo_netlink_exit();
+err_inodes:
 	vmo_debugfs_exit();
 	vmo_inodes_exit();
 err_pages:
@@ -43,6 +48,7 @@ err_pages:
 static void __exit vmo_exit(void)
 {
 	misc_deregister(&vmo_dev);
+	vmo_netlink_exit();
 	vmo_debugfs_exit();
 	vmo_inodes_exit();
 	vmo_pages_exit();

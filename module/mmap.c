@@ -13,6 +13,7 @@
 
 #include "doors.h"
 #include "page.h"
+#include "trace.h"
 
 /* Read faults map so many resident pages around, as filemap does. */
 #define AROUND_PAGES	16U
@@ -180,7 +181,7 @@ static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 	return 0;
 }
 
-static vm_fault_t vmo_fault(struct vm_fault *vmf)
+static vm_fault_t do_fault(struct vm_fault *vmf)
 {
 	struct vmo *vmo = vmf->vma->vm_private_data;
 	struct vmo_cow_pages *cow = &vmo->content->cow;
@@ -208,6 +209,16 @@ static vm_fault_t vmo_fault(struct vm_fault *vmf)
 	}
 	vmf->page = page;
 	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t vmo_fault(struct vm_fault *vmf)
+{
+	struct vmo *vmo = vmf->vma->vm_private_data;
+	vm_fault_t ret = do_fault(vmf);
+
+	trace_vmo_fault(vmo, vmf->pgoff - vmo->base, vmf->flags & FAULT_FLAG_WRITE,
+			(__force unsigned int)ret);
+	return ret;
 }
 
 /*

@@ -6,6 +6,7 @@
 #include <linux/overflow.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "object.h"
 
@@ -147,9 +148,10 @@ void vmo_view_leave(struct vmo_view *view)
 }
 
 /* The children go to the parent (H4); the pages know nothing of it. */
-static void leave_family(struct vmo *vmo)
+static u64 leave_family(struct vmo *vmo)
 {
 	struct vmo *parent, *child;
+	u64 childless = 0;
 
 	mutex_lock(&family_lock);
 	parent = vmo->parent;
@@ -159,24 +161,53 @@ static void leave_family(struct vmo *vmo)
 		list_splice(&vmo->children, &vmo->sibling);
 		list_del(&vmo->sibling);
 		WRITE_ONCE(parent->nr_children, parent->nr_children + vmo->nr_children - 1);
-		if (!parent->nr_children)
+		if (!parent->nr_children) {
 			wake_up_interruptible_poll(&parent->childless, EPOLLPRI);
+			childless = parent->id;
+		}
 	} else {
 		while (!list_empty(&vmo->children))
 			list_del_init(vmo->children.next);
 	}
 	mutex_unlock(&family_lock);
+	return childless;
 }
 
-void vmo_object_free(struct vmo *vmo)
+/* All of them, by id. Its lock is taken before that of an inode. */
+static DEFINE_XARRAY(objects);
+
+int vmo_object_enter(struct vmo *vmo)
 {
-	leave_family(vmo);
+	return xa_err(xa_store(&objects, vmo->id, vmo, GFP_KERNEL_ACCOUNT));
+}
+
+struct vmo *vmo_object_next(u64 id)
+{
+	XA_STATE(xas, &objects, id);
+	struct vmo *vmo;
+
+	/* Whoever goes away leaves under this lock, before the inode does. */
+	xas_lock(&xas);
+	xas_for_each(&xas, vmo, ULONG_MAX)
+		if (igrab(vmo->view.inode))
+			break;
+	xas_unlock(&xas);
+	return vmo;
+}
+
+u64 vmo_object_free(struct vmo *vmo)
+{
+	u64 childless;
+
+	xa_erase(&objects, vmo->id);
+	childless = leave_family(vmo);
 	vmo_view_leave(&vmo->view);
 	if (is_slice(vmo))
 		vmo_cow_changed(&vmo->content->cow, false);
 	vmo_content_put(vmo->content);
 	kfree(vmo);
 	atomic_long_dec(&nr_objects);
+	return childless;
 }
 
 void vmo_object_family(struct vmo *vmo, struct vmo_family *family)

@@ -200,7 +200,19 @@ void vmo_content_put(struct vmo_content *content);
  */
 struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgoff_t base,
 			   pgoff_t pages, unsigned long flags, unsigned int rights);
-void vmo_object_free(struct vmo *vmo);
+/* Returns the id of a parent that has no children left by that, or 0. */
+u64 vmo_object_free(struct vmo *vmo);
+
+/*
+ * From now on vmo_object_next() finds the object: it has its inode. -ENOMEM. It leaves
+ * by vmo_object_free(), entered or not.
+ */
+int vmo_object_enter(struct vmo *vmo);
+/*
+ * The object with the lowest id from @id on, with a reference of its own view's inode for
+ * the caller; NULL at the end. No lock held.
+ */
+struct vmo *vmo_object_next(u64 id);
 
 void vmo_view_init(struct vmo_view *view, struct vmo *vmo, unsigned int rights);
 /* The view gets its inode, and that its content size: @like's, or if NULL @size. */

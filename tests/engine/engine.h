@@ -289,6 +289,7 @@ void kvfree(void *p);
 #define div64_u64(a, b)		((a) / (b))
 
 void vmo_count_visit(void);
+static inline void vmo_trace_cow_copy(const void *content, unsigned long key) { }
 
 struct page;
 #endif

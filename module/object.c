@@ -218,6 +218,17 @@ void vmo_object_family(struct vmo *vmo, struct vmo_family *family)
 	mutex_unlock(&family_lock);
 }
 
+int vmo_object_depth(struct vmo *vmo, u64 id, int most)
+{
+	int depth = 0;
+
+	mutex_lock(&family_lock);
+	for (; vmo && vmo->id != id && depth <= most; vmo = vmo->parent)
+		depth++;
+	mutex_unlock(&family_lock);
+	return vmo && depth <= most ? depth : -1;
+}
+
 bool vmo_name_valid(const char *name)
 {
 	size_t length = strnlen(name, VMO_NAME_SIZE), i;

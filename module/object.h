@@ -221,6 +221,8 @@ void vmo_view_join(struct vmo_view *view, struct inode *inode, loff_t size,
 void vmo_view_leave(struct vmo_view *view);
 
 void vmo_object_family(struct vmo *vmo, struct vmo_family *family);
+/* How many steps it is from the object up to its ancestor @id; -1 if more than @most. */
+int vmo_object_depth(struct vmo *vmo, u64 id, int most);
 
 /* -EINVAL for what is no name. Copies VMO_NAME_SIZE bytes, all of them. */
 int vmo_object_set_name(struct vmo *vmo, const char *name);

@@ -70,6 +70,25 @@ TEST_F(lib, vmo_py)
 	EXPECT_TRUE(says("the snapshot has b'before', the memory b'after '\n"));
 }
 
+TEST_F(lib, sandbox_c)
+{
+	EXPECT_EQ(0, run("", "example-sandbox"));
+	EXPECT_TRUE(says("1000 requests, 0 saw another's; the memory has \"the program, set up once\"\n"));
+}
+
+TEST_F(lib, checkpoint_c)
+{
+	EXPECT_EQ(0, run("", "example-checkpoint"));
+	EXPECT_NE(NULL, strstr(out, "the first checkpoint has 16384 KiB, ten more have "));
+	EXPECT_NE(NULL, strstr(out, "; restored it is the same\n"));
+}
+
+TEST_F(lib, gc_c)
+{
+	EXPECT_EQ(0, run("", "example-gc"));
+	EXPECT_NE(NULL, strstr(out, "0 young objects were missed\n"));
+}
+
 /* Each of them says what is wrong, and fails. */
 TEST_F(lib, without_a_device)
 {

@@ -225,7 +225,80 @@ static void shot_check(struct __test_metadata *_metadata, struct shot *shot)
 	munmap(map, GUEST_PAGES * PS);
 }
 
+/* ---- going back ------------------------------------------------------------------ */
+
+static uint64_t set_of_words(int harvester)
+{
+	uint64_t word[GUEST_PAGES / 64] = { }, seen = 0;
+	struct vmo_harvest arg = {
+		.length = -1, .ranges = (uintptr_t)word, .count = GUEST_PAGES / 64,
+		.flags = VMO_HARVEST_BITMAP,
+	};
+
+	if (ioctl(harvester, VMO_HARVEST, &arg))
+		return 0;
+	for (int i = 0; i < WORDS; i++)
+		seen |= (word[word_page[i] / 64] >> word_page[i] % 64 & 1) << i;
+	return seen;
+}
+
 /* ---- tests ---------------------------------------------------------------------- */
+
+/*
+ * Memory goes back to where it was cloned, registers to what they were: the guest runs
+ * from there again, to the same result. What it wrote is told each time.
+ */
+TEST_F(vmo, w12_kvm_guest_goes_back)
+{
+	int kvm, image = vmo_new_pages(self->dev, GUEST_PAGES), fd, h;
+	const char *why_not = kvm_open(&kvm);
+	struct vmo_harvester watch = { .fd = -1 };
+	struct vmo_rewind rewind = { };
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	uint32_t start;
+	struct guest g;
+	char *mem;
+
+	if (why_not)
+		SKIP(return, "%s", why_not);
+	mem = vmo_map(image, GUEST_PAGES, RW);
+	ASSERT_NE(NULL, mem);
+	write_code(mem);
+	*(uint32_t *)(mem + word_page[WORDS - 1] * PS) = 1000;
+	munmap(mem, GUEST_PAGES * PS);
+	fd = vmo_clone_flags(image, GUEST_PAGES * PS, VMO_CLONE_KEEP_BASE);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ioctl(fd, VMO_HARVESTER, &watch));
+	h = watch.fd;
+	ASSERT_TRUE(guest_new(kvm, &g, fd));
+	ASSERT_EQ(0, ioctl(g.cpu, KVM_GET_REGS, &regs));
+	ASSERT_EQ(0, ioctl(g.cpu, KVM_GET_SREGS, &sregs));
+	for (int round = 0; round < 10; round++) {
+		start = guest_word(&g, WORDS - 1);
+		EXPECT_EQ(1000, start);
+		set_of_words(h);
+		ASSERT_TRUE(guest_start(&g));
+		ASSERT_TRUE(guest_reaches(&g, 1000 + 50 * (round + 1)));
+		/* While it runs, and once more: it has written all of them since. */
+		EXPECT_EQ((1 << WORDS) - 1, set_of_words(h));
+		ASSERT_TRUE(guest_reaches(&g, guest_word(&g, 0) + 2));
+		EXPECT_EQ((1 << WORDS) - 1, set_of_words(h));
+		ASSERT_TRUE(guest_reaches(&g, guest_word(&g, 0) + 2));
+		EXPECT_TRUE(guest_stop(&g));
+		EXPECT_EQ((1 << WORDS) - 1, set_of_words(h));
+		EXPECT_EQ(0, ioctl(fd, VMO_REWIND, &rewind));
+		for (int i = 0; i < WORDS - 1; i++)
+			EXPECT_EQ(0, guest_word(&g, i));
+		ASSERT_EQ(0, ioctl(g.cpu, KVM_SET_REGS, &regs));
+		ASSERT_EQ(0, ioctl(g.cpu, KVM_SET_SREGS, &sregs));
+	}
+	guest_free(&g);
+	close(h);
+	close(fd);
+	close(image);
+	close(kvm);
+}
 
 TEST_F(vmo, inv_4_6_kvm_vcpu)
 {

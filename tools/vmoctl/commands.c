@@ -259,6 +259,29 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+static bool is_option(const struct argp_option *known, const char *word)
+{
+	for (; known && known->name; known++)
+		if (!strncmp(known->name, word, strcspn(word, "=")))
+			return true;
+	return false;
+}
+
+/* argp does not say which it was: the first that is not known, or what ends the line. */
+static const char *bad_word(struct call *call, int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		const char *word = argv[i];
+
+		if (word[0] != '-' || !word[1])
+			continue;
+		if (word[1] != '-' || (!is_option(call->command->options, word + 2) &&
+				       !is_option(common_options, word + 2)))
+			return word;
+	}
+	return argv[argc - 1];
+}
+
 static enum status bad_option(struct call *call, const char *word)
 {
 	const struct argp_option *known = call->command->options;
@@ -277,13 +300,12 @@ static enum status parse(struct call *call, int argc, char **argv)
 	struct argp argp = {
 		.options = call->command->options, .parser = parse_option, .children = children,
 	};
-	int at = 0;
 
 	if (call->command->verbatim) {
 		call->argc = argc - 1;
 		memcpy(call->argv, argv + 1, call->argc * sizeof(*argv));
-	} else if (argp_parse(&argp, argc, argv, ARGP_SILENT, &at, call)) {
-		return bad_option(call, argv[at > 1 ? at - 1 : argc - 1]);
+	} else if (argp_parse(&argp, argc, argv, ARGP_SILENT, NULL, call)) {
+		return bad_option(call, bad_word(call, argc, argv));
 	}
 	if (option(call, OPT_HELP))
 		return OK;

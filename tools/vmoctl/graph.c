@@ -178,7 +178,7 @@ static enum status dot_ended(struct call *call, pid_t pid)
 static enum status run_dot(struct call *call, int in, int out)
 {
 	char name[] = "dot", format[] = "-Tsvg";
-	char *argv[] = { name, format, NULL };
+	char *const argv[] = { name, format, NULL };
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
 	int err;
@@ -237,6 +237,7 @@ static void put_graph(struct graph *graph, const char *dot)
 	if (call->ctl->format == TEXT) {
 		if (!call->svg)
 			fputs(dot, stdout);
+		members_note_hidden(&graph->members);
 		return;
 	}
 	json = json_object_new_object();

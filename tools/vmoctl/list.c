@@ -53,14 +53,6 @@ static void pad(int count)
 		putchar(' ');
 }
 
-static void note_hidden(const struct members *members)
-{
-	fflush(stdout);
-	if (members->hidden)
-		fprintf(stderr, "vmoctl: %zu processes may not be looked into: root may\n",
-			members->hidden);
-}
-
 /* ---- list -------------------------------------------------------------------------- */
 
 #define SHOWN_HOLDERS	3
@@ -126,7 +118,7 @@ static void list_text(const struct call *call, const struct members *members)
 	}
 	put_pins(call->ctl);
 	put_harvesters(call->ctl);
-	note_hidden(members);
+	members_note_hidden(members);
 }
 
 static struct json_object *holders_json(const struct member *member)
@@ -385,7 +377,7 @@ static void tree_text(struct tree *tree)
 	}
 	printf("%zu object%s, %s of memory\n", tree->nr_rows, tree->nr_rows == 1 ? "" : "s",
 	       size_text(text, scaled, option(tree->call, OPT_BYTES)));
-	note_hidden(&tree->members);
+	members_note_hidden(&tree->members);
 }
 
 /* What is deeper than parsers like is beside its ancestor, and has its parent_id. */

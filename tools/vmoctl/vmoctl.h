@@ -261,6 +261,9 @@ struct members {
 /* Those of the shell; or of all processes, with @everybody or outside of it. */
 enum status members_collect(struct call *call, bool everybody, struct members *members);
 void members_free(struct members *members);
+
+/* A line on standard error about those that may not be looked into. */
+void members_note_hidden(const struct members *members);
 struct member *member_find(const struct members *members, uint64_t id);
 const char *kind_text(const struct member *member);
 struct json_object *member_json(const struct member *member);

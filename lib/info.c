@@ -9,18 +9,28 @@
 
 #include "private.h"
 
-/*
- * The number of a command carries the size of the caller's structure. An older
- * module accepts one that it does not know all of if the rest is zero.
- */
-int vmo_ask(int fd, unsigned long cmd, void *arg, size_t size)
+int vmo_clear(void *arg, size_t size)
 {
 	if (size > _IOC_SIZEMASK) {
 		errno = E2BIG;
 		return -1;
 	}
 	memset(arg, 0, size);
+	return 0;
+}
+
+/*
+ * The number of a command carries the size of the caller's structure. An older
+ * module accepts one that it does not know all of if the rest is zero.
+ */
+int vmo_call(int fd, unsigned long cmd, void *arg, size_t size)
+{
 	return ioctl(fd, _IOC(_IOC_DIR(cmd), _IOC_TYPE(cmd), _IOC_NR(cmd), size), arg);
+}
+
+int vmo_ask(int fd, unsigned long cmd, void *arg, size_t size)
+{
+	return vmo_clear(arg, size) ? -1 : vmo_call(fd, cmd, arg, size);
 }
 
 VMO_API int vmo_info(const struct vmo *vmo, struct vmo_info *info, size_t size)

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What the pages of an object are: how many, in which state, where, and unlike whose. */
+#include <errno.h>
+
 #include "private.h"
 
 VMO_API int vmo_usage(const struct vmo *vmo, uint64_t offset, uint64_t length,
-		      struct vmo_usage *usage)
+		      struct vmo_usage *usage, size_t size)
 {
-	*usage = (struct vmo_usage) { .offset = offset, .length = length };
-	return ioctl(vmo->fd, VMO_USAGE, usage);
+	/* Too short for the range: what the kernel would say. */
+	if (size < offsetof(struct vmo_usage, flags)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (vmo_clear(usage, size))
+		return -1;
+	usage->offset = offset;
+	usage->length = length;
+	return vmo_call(vmo->fd, VMO_USAGE, usage, size);
 }
 
 /* What is left of the range, and how many answers there are. */

@@ -30,9 +30,29 @@ struct vmo {
 struct vmo *vmo_handle_new(int fd);
 
 /**
+ * vmo_clear() - zeroes a structure of the caller's size
+ * @arg: out
+ * @size: bytes of @arg
+ *
+ * Return: 0 or -1 (E2BIG: more than a command can carry).
+ */
+int vmo_clear(void *arg, size_t size);
+
+/**
+ * vmo_call() - a command, with a structure of the caller's size
+ * @fd: of the device or the object
+ * @cmd: its size is replaced by @size
+ * @arg: in and out; vmo_clear() has looked at its size
+ * @size: bytes of @arg, as the caller's header has it
+ *
+ * Return: 0 or -1.
+ */
+int vmo_call(int fd, unsigned long cmd, void *arg, size_t size);
+
+/**
  * vmo_ask() - a command that only answers, with a structure of the caller's size
  * @fd: of the device or the object
- * @cmd: VMO_PROBE, VMO_INFO; its size is replaced by @size
+ * @cmd: VMO_PROBE, VMO_STATS, VMO_INFO; its size is replaced by @size
  * @arg: out: zeroes where the module knows nothing
  * @size: bytes of @arg, as the caller's header has it
  *

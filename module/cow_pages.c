@@ -957,8 +957,7 @@ static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
  * takes to share it. 0 if there is none of it, else 1; -ENOMEM. Content lock exclusive.
  */
 static int prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child,
-			     pgoff_t limit, struct vmo_need *need, pgoff_t *first,
-			     pgoff_t *last)
+			    pgoff_t limit, struct vmo_need *need, pgoff_t *first, pgoff_t *last)
 {
 	pgoff_t end = min(child->end, limit);
 	int ret;

@@ -356,11 +356,12 @@ int vmo_info(const struct vmo *vmo, struct vmo_info *info, size_t size);
  * @offset: of the range in bytes
  * @length: of the range in bytes; what lies past the end is left out
  * @usage: out; its first fields, too, are filled in
+ * @size: sizeof(*@usage); fields that the module does not know are set to 0
  *
  * Return: 0 or -1.
  */
 int vmo_usage(const struct vmo *vmo, uint64_t offset, uint64_t length,
-	      struct vmo_usage *usage);
+	      struct vmo_usage *usage, size_t size);
 
 /**
  * vmo_pages() - the state of the pages of a range; see struct vmo_pages
@@ -437,6 +438,70 @@ int vmo_set_name(const struct vmo *vmo, const char *name);
  * Return: 1 if there are none, 0 if the time ran out, -1 (EINTR).
  */
 int vmo_wait_childless(const struct vmo *vmo, int timeout_ms);
+
+/* ---- what was written ---------------------------------------------------- */
+
+/* A harvester that this process holds; opaque. */
+struct vmo_reaper;
+
+/**
+ * vmo_reaper_new() - from now on notes which pages are written; see struct vmo_harvester
+ * @vmo: the object, which the harvester keeps alive
+ *
+ * Return: a handle, or NULL.
+ */
+struct vmo_reaper *vmo_reaper_new(const struct vmo *vmo);
+
+/**
+ * vmo_reaper_from_fd() - takes over the descriptor of a harvester
+ * @fd: from another process; it is the caller's still if this fails
+ *
+ * Return: a handle, or NULL (ENOTTY: @fd is something else).
+ */
+struct vmo_reaper *vmo_reaper_from_fd(int fd);
+
+/**
+ * vmo_reaper_fd() - the descriptor
+ * @reaper: whose it stays
+ *
+ * Return: the descriptor.
+ */
+int vmo_reaper_fd(const struct vmo_reaper *reaper);
+
+/**
+ * vmo_reaper_close() - gives the handle up and closes its descriptor; keeps errno
+ * @reaper: or NULL
+ */
+void vmo_reaper_close(struct vmo_reaper *reaper);
+
+/**
+ * vmo_harvest() - which pages were written since they were told; see struct vmo_harvest
+ * @reaper: the harvester
+ * @offset: of the range; page aligned (EINVAL). Out: where to go on
+ * @length: of the range; page aligned (EINVAL), or UINT64_MAX for all that follows.
+ *	Out: what is left; 0 at the end
+ * @ranges: out
+ * @room: elements of @ranges, not 0 (EINVAL)
+ * @flags: VMO_HARVEST_KEEP or 0; VMO_HARVEST_BITMAP is EINVAL
+ *
+ * Return: the number of ranges filled in, or -1.
+ */
+int vmo_harvest(const struct vmo_reaper *reaper, uint64_t *offset, uint64_t *length,
+		struct vmo_range *ranges, unsigned int room, unsigned int flags);
+
+/**
+ * vmo_harvest_bitmap() - the same, a bit for each page
+ * @reaper: the harvester
+ * @offset: as for vmo_harvest()
+ * @length: as for vmo_harvest()
+ * @words: out: bit n of word w is page 64 * w + n from @offset
+ * @room: elements of @words, not 0 (EINVAL); a call looks at 64 pages for each
+ * @flags: VMO_HARVEST_KEEP or 0
+ *
+ * Return: the number of words filled in, or -1.
+ */
+int vmo_harvest_bitmap(const struct vmo_reaper *reaper, uint64_t *offset, uint64_t *length,
+		       uint64_t *words, unsigned int room, unsigned int flags);
 
 /* ---- the library --------------------------------------------------------- */
 

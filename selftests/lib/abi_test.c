@@ -133,6 +133,14 @@ TEST_F(lib, commands_carry_the_callers_size)
 		struct vmo_info info;
 		uint64_t more;
 	} info;
+	struct {
+		struct vmo_stats stats;
+		uint64_t more;
+	} stats;
+	struct {
+		struct vmo_usage usage;
+		uint64_t more;
+	} usage;
 
 	EXPECT_EQ(0, vmo_device_probe(self->dev, &probe.probe, sizeof(probe.probe)));
 	EXPECT_EQ(VMO_PROBE, sham.last);
@@ -142,6 +150,14 @@ TEST_F(lib, commands_carry_the_callers_size)
 	EXPECT_EQ(VMO_INFO, sham.last);
 	EXPECT_EQ(0, vmo_info(vmo, &info.info, sizeof(info)));
 	EXPECT_EQ(_IOC(_IOC_READ | _IOC_WRITE, VMO_IOC, 0x12, sizeof(info)), sham.last);
+	EXPECT_EQ(0, vmo_device_stats(self->dev, &stats.stats, sizeof(stats.stats)));
+	EXPECT_EQ(VMO_STATS, sham.last);
+	EXPECT_EQ(0, vmo_device_stats(self->dev, &stats.stats, sizeof(stats)));
+	EXPECT_EQ(_IOC(_IOC_READ | _IOC_WRITE, VMO_IOC, 0x02, sizeof(stats)), sham.last);
+	EXPECT_EQ(0, vmo_usage(vmo, 0, PS, &usage.usage, sizeof(usage.usage)));
+	EXPECT_EQ(VMO_USAGE, sham.last);
+	EXPECT_EQ(0, vmo_usage(vmo, 0, PS, &usage.usage, sizeof(usage)));
+	EXPECT_EQ(_IOC(_IOC_READ | _IOC_WRITE, VMO_IOC, 0x1e, sizeof(usage)), sham.last);
 	vmo_close(vmo);
 }
 
@@ -187,7 +203,9 @@ TEST_F(lib, no_memory_for_a_handle)
 	EXPECT_NONE(ENOMEM, vmo_clone(vmo, 0, PS, VMO_CLONE_SNAPSHOT));
 	EXPECT_NONE(ENOMEM, vmo_slice(vmo, 0, PS, 0));
 	EXPECT_NONE(ENOMEM, vmo_reference(vmo, 0));
+	EXPECT_NONE(ENOMEM, vmo_restrict(vmo, VMO_RIGHT_READ));
 	EXPECT_NONE(ENOMEM, vmo_from_fd(vmo_fd(vmo)));
+	EXPECT_NONE(ENOMEM, vmo_reaper_new(vmo));
 	sham.no_memory = false;
 	EXPECT_EQ(fds, count_fds());
 	EXPECT_EQ(0, INFO(vmo, children));

@@ -164,10 +164,10 @@ class Data(Case):
             return self.answers(text)[-1]["diff"]
 
         base = "create a 64K\nwrite a 100 x\nclone a b"
-        self.assertEqual({"equal": True, "ranges": [], "bytes": 0, "truncated": False},
-                         diff(base))
+        self.assertEqual({"equal": True, "method": "family", "ranges": [], "bytes": 0,
+                          "truncated": False}, diff(base))
         changed = base + "\nwrite a 4K y\nwrite b 8193 yyy\nwrite b 60K z"
-        self.assertEqual({"equal": False, "bytes": 12288, "truncated": False,
+        self.assertEqual({"equal": False, "method": "family", "bytes": 12288, "truncated": False,
                           "ranges": [{"offset": 4096, "length": 8192},
                                      {"offset": 61440, "length": 4096}]}, diff(changed))
         self.assertEqual([{"offset": 4096, "length": 1}, {"offset": 8193, "length": 3},
@@ -321,6 +321,8 @@ class Scripts(Case):
                 "read a 0 1\nsum a\ninfo a\ndiff a b\nassert-equal a a\nassert-sum a 0\nlist\ntree\n"
                 "commit a\nzero a\ndecommit a\nresize a 0\nname a n\npin a 0 4K\nunpin pin1\n"
                 "wait b\nprobe\nversion\nhelp\nhelp list\necho x\nexpect EPERM resize a 0\nclose a\n"
+                "usage b\npages b\nmap b\ngraph\nstats\nharvester b h\nharvest h\nmove a 0 4K b 0\n"
+                "restrict b m read\nrewind b\n"
                 "dump b /dev/null\nload l /bin/true\nbogus\n\"\n")
         done = ctl("--json", "shell", stdin=text + "exit\n")
         answers = documents(done.out)
@@ -328,7 +330,7 @@ class Scripts(Case):
         self.assertEqual(len(text.splitlines()) + 1, len(answers))
         self.assertEqual([1] * len(answers), [len(a) for a in answers])
         wrong = [i + 1 for i, a in enumerate(answers) if "error" in a]
-        self.assertEqual([5, 12, 18, 32, 33], wrong)
+        self.assertEqual([5, 12, 18, 37, 39, 42, 43], wrong)
         tool = subprocess.run([sys.executable, "-m", "json.tool"], capture_output=True,
                               input=ctl("--pretty", "probe").raw)
         self.assertEqual((0, b""), (tool.returncode, tool.stderr))

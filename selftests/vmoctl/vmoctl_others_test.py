@@ -212,6 +212,9 @@ class Foreign(Case):
         self.assertEqual(0, done.returncode)
         self.assertNotIn("theirs", done.out)
         self.assertIn("may not be looked into", done.err)
+        done = ctl("graph", **NOBODY)
+        self.assertEqual((0, False), (done.returncode, "theirs" in done.out))
+        self.assertIn("may not be looked into", done.err)
         listed = documents(ctl("--json", "list", **NOBODY).out)[0]["list"]
         self.assertLess(0, listed["hidden_processes"])
 

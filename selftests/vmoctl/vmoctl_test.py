@@ -53,6 +53,7 @@ class Basics(Case):
         for args, word in (((), "Usage"), (("nonsense",), "there is no command"),
                            (("--nonsense", "list"), "nonsense"),
                            (("list", "--nonsense"), "--nonsense"),
+                           (("map", "--nonsense", "a"), "--nonsense is no option"),
                            (("list", "x"), "too many arguments"),
                            (("info",), "too few arguments"), (("help", "x"), "no command x"),
                            (("create", "a", "1"), "vmoctl shell"),

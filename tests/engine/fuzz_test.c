@@ -774,8 +774,10 @@ static void harvest(struct member *m, struct watch *w)
 	for (i = 0; i < KEYS; i++) {
 		CHECK(h.seen[i] || !w->must[i]);
 		stats.harvested += h.seen[i];
-		if (!h.keep)
-			w->must[i] = w->may[i] = false;
+		if (h.keep)
+			continue;
+		w->must[i] = false;
+		w->may[i] = false;
 	}
 	/* Gathered for all that watch, and held ones stay in the sets. */
 	tell_held(m);

@@ -22,6 +22,7 @@ static const struct argp_option clone_options[] = {
 	OPTION("no-write", OPT_NO_WRITE, "nobody can ever write it"),
 	OPTION("resizable", OPT_RESIZABLE, "it can be resized"),
 	OPTION("copy-pinned", OPT_COPY_PINNED, "copy pinned pages instead of failing"),
+	OPTION("keep-base", OPT_KEEP_BASE, "it can go back to what it is now, by rewind"),
 	OPTION("longterm", OPT_LONGTERM, "its mappings may be pinned for long (io_uring, RDMA)"),
 	{ 0 }
 };
@@ -54,6 +55,7 @@ static const struct argp_option read_options[] = {
 
 static const struct argp_option diff_options[] = {
 	OPTION("exact", OPT_EXACT, "ranges of bytes, not of pages"),
+	OPTION("content", OPT_CONTENT, "compare all bytes, also if the module knows what differs"),
 	OPTION("no-fail", OPT_NO_FAIL, "that they differ is no failure: exit code 0"),
 	{ 0 }
 };
@@ -61,6 +63,24 @@ static const struct argp_option diff_options[] = {
 static const struct argp_option list_options[] = {
 	OPTION("all", OPT_ALL, "in the shell: of all processes"),
 	OPTION("bytes", OPT_BYTES, "sizes in bytes"),
+	{ 0 }
+};
+
+#define SVG_OPTION(_doc)	{ .name = "svg", .key = OPT_SVG, .arg = "FILE", .doc = _doc }
+
+static const struct argp_option map_options[] = {
+	SVG_OPTION("a picture instead (- is standard output)"),
+	{ 0 }
+};
+
+static const struct argp_option graph_options[] = {
+	OPTION("all", OPT_ALL, "in the shell: of all processes"),
+	SVG_OPTION("a picture instead, by the program dot (- is standard output)"),
+	{ 0 }
+};
+
+static const struct argp_option harvest_options[] = {
+	OPTION("keep", OPT_KEEP, "forget nothing: the next harvest tells it again"),
 	{ 0 }
 };
 
@@ -86,6 +106,12 @@ const struct command commands[] = {
 	{ "tree", "[NAME]", "families: who was made from whom, and what they share",
 	  0, 1, cmd_tree, list_options },
 	{ "info", "NAME", "what an object is and holds", 1, 1, cmd_info },
+	{ "usage", "NAME [OFFSET LENGTH]", "what a range of an object holds", 1, 3, cmd_usage },
+	{ "pages", "NAME [OFFSET LENGTH]", "which pages are private, shared, absent, pinned",
+	  1, 3, cmd_pages },
+	{ "map", "NAME [OFFSET LENGTH]", "the same as a picture", 1, 3, cmd_map, map_options },
+	{ "graph", "[NAME]", "families as a graph, for Graphviz", 0, 1, cmd_graph, graph_options },
+	{ "stats", "", "what the module holds", 0, 0, cmd_stats },
 	{ "probe", "", "what the module can do", 0, 0, cmd_probe },
 	{ "version", "", "of this program, the library and the module", 0, 0, cmd_version },
 
@@ -101,7 +127,11 @@ const struct command commands[] = {
 	  4, 4, cmd_slice, slice_options, SESSION },
 	{ "ref", "NAME NEW", "another object of the same memory", 2, 2, cmd_ref, ref_options,
 	  SESSION },
-	{ "close", "NAME", "gives an object up", 1, 1, cmd_close, NULL, SESSION },
+	{ "restrict", "NAME NEW RIGHT,...", "the same object with fewer rights",
+	  3, 3, cmd_restrict, NULL, SESSION },
+	{ "harvester", "NAME NEW", "notes from now on which pages are written",
+	  2, 2, cmd_harvester, NULL, SESSION },
+	{ "close", "NAME", "gives an object or a harvester up", 1, 1, cmd_close, NULL, SESSION },
 
 	{ "name", "NAME TEXT", "sets the object's name, which /proc shows", 2, 2, cmd_name },
 	{ "resize", "NAME SIZE", "sets the size", 2, 2, cmd_resize },
@@ -109,6 +139,8 @@ const struct command commands[] = {
 	  1, 3, cmd_commit },
 	{ "decommit", "NAME [OFFSET LENGTH]", "gives pages up", 1, 3, cmd_decommit },
 	{ "zero", "NAME [OFFSET LENGTH]", "lets a range read zero", 1, 3, cmd_zero },
+	{ "rewind", "NAME", "back to what \"clone --keep-base\" made", 1, 1, cmd_rewind },
+	{ "move", "NAME OFFSET LENGTH TO OFFSET", "moves pages to another object", 5, 5, cmd_move },
 	{ "pin", "NAME OFFSET LENGTH [as PIN]", "keeps pages where they are",
 	  3, 5, cmd_pin, pin_options, SESSION },
 	{ "unpin", "PIN", "ends a pin", 1, 1, cmd_unpin, NULL, SESSION },
@@ -122,6 +154,8 @@ const struct command commands[] = {
 	{ "sum", "NAME", "SHA-256 of the content", 1, 1, cmd_sum, snapshot_options },
 	{ "diff", "NAME OTHER", "the ranges in which two objects differ", 2, 2, cmd_diff,
 	  diff_options },
+	{ "harvest", "HARVESTER [OFFSET LENGTH]", "the ranges that were written since the last one",
+	  1, 3, cmd_harvest, harvest_options, SESSION },
 	{ "assert-equal", "NAME OTHER", "fails unless both hold the same", 2, 2, cmd_assert_equal },
 	{ "assert-sum", "NAME SUM", "fails unless that is its SHA-256", 2, 2, cmd_assert_sum },
 	{ "expect", "ERRNO COMMAND...", "fails unless the command fails so", 2, -1, cmd_expect,
@@ -150,8 +184,12 @@ const struct command *command_find(const char *name)
 
 static void put_options(const struct argp_option *options)
 {
-	for (; options && options->name; options++)
-		printf("  --%-16s %s\n", options->name, options->doc);
+	for (; options && options->name; options++) {
+		int width = printf("  --%s%s%s", options->name, options->arg ? "=" : "",
+				   options->arg ?: "");
+
+		printf("%*s%s\n", width < 21 ? 21 - width : 1, "", options->doc);
+	}
 }
 
 static enum status help_command(struct call *call, const struct command *command)
@@ -215,8 +253,44 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 	if (key <= 0 || key > OPT_HELP)
 		return ARGP_ERR_UNKNOWN;
+	if (key == OPT_SVG)
+		call->svg = arg;
 	call->options |= 1U << key;
 	return 0;
+}
+
+static bool is_option(const struct argp_option *known, const char *word)
+{
+	for (; known && known->name; known++)
+		if (!strncmp(known->name, word, strcspn(word, "=")))
+			return true;
+	return false;
+}
+
+/* argp does not say which it was: the first that is not known, or what ends the line. */
+static const char *bad_word(struct call *call, int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		const char *word = argv[i];
+
+		if (word[0] != '-' || !word[1])
+			continue;
+		if (word[1] != '-' || (!is_option(call->command->options, word + 2) &&
+				       !is_option(common_options, word + 2)))
+			return word;
+	}
+	return argv[argc - 1];
+}
+
+static enum status bad_option(struct call *call, const char *word)
+{
+	const struct argp_option *known = call->command->options;
+
+	for (; known && known->name; known++)
+		if (known->arg && !strncmp(word, "--", 2) && !strcmp(word + 2, known->name))
+			return usage_error(call, "%s: %s needs a %s", call->command->name, word,
+					   known->arg);
+	return usage_error(call, "%s: %s is no option of it", call->command->name, word);
 }
 
 static enum status parse(struct call *call, int argc, char **argv)
@@ -226,14 +300,12 @@ static enum status parse(struct call *call, int argc, char **argv)
 	struct argp argp = {
 		.options = call->command->options, .parser = parse_option, .children = children,
 	};
-	int at = 0;
 
 	if (call->command->verbatim) {
 		call->argc = argc - 1;
 		memcpy(call->argv, argv + 1, call->argc * sizeof(*argv));
-	} else if (argp_parse(&argp, argc, argv, ARGP_SILENT, &at, call)) {
-		return usage_error(call, "%s: %s is no option of it", argv[0],
-				   argv[at > 1 ? at - 1 : argc - 1]);
+	} else if (argp_parse(&argp, argc, argv, ARGP_SILENT, NULL, call)) {
+		return bad_option(call, bad_word(call, argc, argv));
 	}
 	if (option(call, OPT_HELP))
 		return OK;

@@ -5,6 +5,7 @@
 #include <nettle/sha2.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 #include <unistd.h>
 #include "vmoctl.h"
 
@@ -97,38 +98,20 @@ enum status cmd_assert_sum(struct call *call)
 
 /* ---- differences ------------------------------------------------------------------ */
 
-/* So many ranges are listed in JSON, which is in memory as a whole. */
-#define MAX_RANGES	65536
-
 struct diff {
 	struct call *call;
 	struct content a, b;
 	bool first;			/* is enough */
+	bool family;			/* the module knows where they differ */
 	uint64_t granule;
 	uint64_t start, end;		/* of the range that grows; empty if equal */
-	uint64_t ranges, bytes;
-	struct json_object *json;	/* array, or NULL: text, or only the first */
+	struct ranges ranges;
 };
 
 static void flush_range(struct diff *diff)
 {
-	uint64_t length = diff->end - diff->start;
-	struct json_object *json;
-	char text[SIZE_TEXT];
-
-	if (!length)
-		return;
-	diff->ranges++;
-	diff->bytes += length;
-	if (diff->json && diff->ranges <= MAX_RANGES) {
-		json = json_object_new_object();
-		json_object_object_add(json, "offset", json_object_new_uint64(diff->start));
-		json_object_object_add(json, "length", json_object_new_uint64(length));
-		json_object_array_add(diff->json, json);
-	} else if (!diff->json && !diff->first) {
-		printf("offset %" PRIu64 " length %" PRIu64 " (%s)\n", diff->start, length,
-		       size_text(text, length, false));
-	}
+	if (diff->end > diff->start)
+		ranges_add(&diff->ranges, diff->start, diff->end - diff->start);
 }
 
 static void note_range(struct diff *diff, uint64_t start, uint64_t end)
@@ -138,6 +121,12 @@ static void note_range(struct diff *diff, uint64_t start, uint64_t end)
 		diff->start = start;
 	}
 	diff->end = end;
+}
+
+/* Whether no more has to be looked at. */
+static bool is_enough(const struct diff *diff)
+{
+	return diff->first && diff->end;
 }
 
 static void compare_bytes(struct diff *diff, uint64_t at, size_t count)
@@ -161,29 +150,131 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static enum status compare(struct diff *diff)
+static enum status cannot_compare(struct diff *diff)
 {
-	uint64_t size = least(diff->a.size, diff->b.size), at = 0, count;
-	uint64_t longer = diff->a.size + diff->b.size - size;
-	struct progress progress;
+	return fail(diff->call, errno, "cannot compare %s with %s", diff->call->argv[0],
+		    diff->call->argv[1]);
+}
 
-	progress_begin(&progress, diff->call->argv[0], size);
-	while (at < size && !(diff->first && diff->end)) {
-		/* Where both have holes they are equal. */
-		at = least(least(content_data(&diff->a, at), content_data(&diff->b, at)), size);
-		count = least(CHUNK, size - at);
-		if (!count || content_read(&diff->a, at, count) ||
-		    content_read(&diff->b, at, count))
+/* Byte by byte, but for what both have as holes. */
+static enum status compare_content(struct diff *diff, uint64_t at, uint64_t end)
+{
+	uint64_t count;
+
+	while (at < end && !is_enough(diff)) {
+		at = least(least(content_data(&diff->a, at), content_data(&diff->b, at)), end);
+		count = least(CHUNK, end - at);
+		if (!count)
 			break;
+		if (content_read(&diff->a, at, count) || content_read(&diff->b, at, count))
+			return cannot_compare(diff);
 		compare_bytes(diff, at, count);
 		at += count;
-		progress_step(&progress, at);
+	}
+	return OK;
+}
+
+/* All of it, with a line on the terminal meanwhile. */
+static enum status compare_all(struct diff *diff, uint64_t size)
+{
+	enum status status = OK;
+	struct progress progress;
+	uint64_t at, end;
+
+	progress_begin(&progress, diff->call->argv[0], size);
+	for (at = 0; at < size && !status && !is_enough(diff); at = end) {
+		/* What both have as holes is no work. */
+		at = least(least(content_data(&diff->a, at), content_data(&diff->b, at)), size);
+		end = at + least(CHUNK, size - at);
+		status = compare_content(diff, at, end);
+		progress_step(&progress, end);
 	}
 	progress_end(&progress);
-	if (at < size && !(diff->first && diff->end))
-		return fail(diff->call, errno, "cannot compare %s with %s", diff->call->argv[0],
-			    diff->call->argv[1]);
-	if (longer > size && !(diff->first && diff->end))
+	return status;
+}
+
+/* ---- of one family ------------------------------------------------------------------ */
+
+#define MAX_ANSWERS	256
+
+/*
+ * Whether the same offset is the same place of the family for both. Nobody tells
+ * where a window is. So a page that is unlike all others is put where @b begins: a
+ * child of our own has it, which nobody else sees.
+ */
+static bool is_aligned(const struct vmo *a, const struct vmo *b)
+{
+	uint64_t page = sysconf(_SC_PAGESIZE), offset = 0, length = page;
+	unsigned char mark[32];
+	struct vmo_range range;
+	struct vmo *child;
+	bool good;
+
+	if (getrandom(mark, sizeof(mark), 0) != sizeof(mark))
+		return false;
+	child = vmo_clone(b, 0, page, VMO_CLONE_SNAPSHOT | VMO_CLONE_COPY_PINNED);
+	if (!child)
+		return false;
+	good = vmo_write(child, mark, sizeof(mark), 0, 0) == sizeof(mark) &&
+	       vmo_diff(a, child, &offset, &length, &range, 1) == 1 && range.offset == 0;
+	vmo_close(child);
+	return good;
+}
+
+static bool is_family(const struct vmo *a, const struct vmo *b)
+{
+	uint64_t offset = 0, length = 0;
+	struct vmo_range range;
+
+	return vmo_diff(a, b, &offset, &length, &range, 1) >= 0;
+}
+
+/* The pages are known; what counts of them is the content, or with --exact bytes. */
+static enum status take_range(struct diff *diff, const struct vmo_range *range, uint64_t size)
+{
+	uint64_t end = range->offset + range->length, whole = size - size % diff->granule;
+
+	if (diff->granule == 1)
+		return compare_content(diff, range->offset, least(end, size));
+	if (range->offset < least(end, whole))
+		note_range(diff, range->offset, least(end, whole));
+	return end > whole ? compare_content(diff, whole, size) : OK;
+}
+
+static enum status compare_family(struct diff *diff, uint64_t size)
+{
+	uint64_t mask = sysconf(_SC_PAGESIZE) - 1, offset = 0, length = (size + mask) & ~mask;
+	struct vmo_range ranges[MAX_ANSWERS];
+	enum status status = OK;
+	int count;
+
+	while (length && !status && !is_enough(diff)) {
+		if (interrupted) {
+			errno = EINTR;
+			return cannot_compare(diff);
+		}
+		count = vmo_diff(diff->a.vmo, diff->b.vmo, &offset, &length, ranges, MAX_ANSWERS);
+		if (count < 0)
+			return cannot_compare(diff);
+		for (int i = 0; i < count && !status && !is_enough(diff); i++)
+			status = take_range(diff, &ranges[i], size);
+	}
+	return status;
+}
+
+static enum status compare(struct diff *diff)
+{
+	uint64_t size = least(diff->a.size, diff->b.size);
+	uint64_t longer = diff->a.size + diff->b.size - size;
+	enum status status;
+
+	diff->family = size && !option(diff->call, OPT_CONTENT) &&
+		       is_family(diff->a.vmo, diff->b.vmo) &&
+		       is_aligned(diff->a.vmo, diff->b.vmo);
+	status = diff->family ? compare_family(diff, size) : compare_all(diff, size);
+	if (status)
+		return status;
+	if (longer > size && !is_enough(diff))
 		note_range(diff, size, longer);
 	flush_range(diff);
 	return OK;
@@ -218,22 +309,17 @@ static enum status compare_objects(struct diff *diff)
 static void put_diff(struct diff *diff)
 {
 	struct json_object *json;
-	char text[SIZE_TEXT];
 
-	if (diff->json) {
-		json = json_object_new_object();
-		json_object_object_add(json, "equal", json_object_new_boolean(!diff->ranges));
-		json_object_object_add(json, "ranges", diff->json);
-		json_object_object_add(json, "bytes", json_object_new_uint64(diff->bytes));
-		json_object_object_add(json, "truncated",
-				       json_object_new_boolean(diff->ranges > MAX_RANGES));
-		answer(diff->call, "diff", json);
-	} else if (diff->ranges) {
-		printf("%" PRIu64 " range%s, %s in all\n", diff->ranges,
-		       diff->ranges == 1 ? "" : "s", size_text(text, diff->bytes, false));
-	} else {
-		puts("equal");
+	if (!diff->ranges.json) {
+		ranges_sum(&diff->ranges, "equal");
+		return;
 	}
+	json = json_object_new_object();
+	json_object_object_add(json, "equal", json_object_new_boolean(!diff->ranges.nr));
+	json_object_object_add(json, "method",
+			       json_object_new_string(diff->family ? "family" : "content"));
+	ranges_into(&diff->ranges, json);
+	answer(diff->call, "diff", json);
 }
 
 /* As any other code that is not 0, it ends a script, which is told why. */
@@ -253,25 +339,24 @@ enum status cmd_diff(struct call *call)
 	enum status status;
 
 	call->ctl->compares = true;
-	if (call->ctl->format != TEXT)
-		diff.json = json_object_new_array();
+	ranges_begin(call, &diff.ranges);
 	status = compare_objects(&diff);
 	if (status) {
-		json_object_put(diff.json);
+		json_object_put(diff.ranges.json);
 		return status;
 	}
 	put_diff(&diff);
-	return diff.ranges && !option(call, OPT_NO_FAIL) ? different(call) : OK;
+	return diff.ranges.nr && !option(call, OPT_NO_FAIL) ? different(call) : OK;
 }
 
 enum status cmd_assert_equal(struct call *call)
 {
-	struct diff diff = { .call = call, .first = true };
+	struct diff diff = { .call = call, .first = true, .ranges.quiet = true };
 	enum status status = compare_objects(&diff);
 
 	if (status)
 		return status;
-	if (diff.ranges)
+	if (diff.ranges.nr)
 		return fail(call, 0, "%s and %s differ at offset %" PRIu64, call->argv[0],
 			    call->argv[1], diff.start);
 	if (call->ctl->format == TEXT)

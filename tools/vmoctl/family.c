@@ -10,12 +10,15 @@
 static enum status made(struct call *call, const char *name, const struct vmo *vmo)
 {
 	struct member member = { .full = true, .label = name };
+	struct json_object *json;
 	char size[SIZE_TEXT];
 
 	if (vmo_info(vmo, &member.info, sizeof(member.info)))
 		return fail(call, errno, "cannot ask what %s is", name);
 	if (call->ctl->format != TEXT) {
-		answer(call, "object", member_json(&member));
+		json = member_json(&member);
+		json_object_object_add(json, "rights", rights_json(member.info.rights));
+		answer(call, "object", json);
 		return OK;
 	}
 	put_escaped(stdout, name);
@@ -83,7 +86,8 @@ enum status cmd_clone(struct call *call)
 	unsigned int flags = (option(call, OPT_NO_WRITE) ? VMO_CLONE_NO_WRITE : 0) |
 			     (option(call, OPT_RESIZABLE) ? VMO_CLONE_RESIZABLE : 0) |
 			     (option(call, OPT_COPY_PINNED) ? VMO_CLONE_COPY_PINNED : 0) |
-			     (option(call, OPT_LONGTERM) ? VMO_CLONE_LONGTERM : 0);
+			     (option(call, OPT_LONGTERM) ? VMO_CLONE_LONGTERM : 0) |
+			     (option(call, OPT_KEEP_BASE) ? VMO_CLONE_KEEP_BASE : 0);
 	struct vmo *vmo = object_arg(call, 0);
 	uint64_t offset = 0, size;
 	struct vmo_info info;
@@ -123,6 +127,21 @@ enum status cmd_ref(struct call *call)
 	return child_made(call, vmo_reference(vmo, flags));
 }
 
+/* Another descriptor of the same object, which keeps its name in the kernel. */
+enum status cmd_restrict(struct call *call)
+{
+	struct vmo *vmo = object_arg(call, 0);
+	unsigned int rights;
+
+	if (!vmo || !handle_name_ok(call, call->argv[1]) ||
+	    !parse_rights(call, call->argv[2], &rights))
+		return call->ctl->error.status;
+	vmo = vmo_restrict(vmo, rights);
+	if (!vmo)
+		return fail(call, errno, "cannot restrict %s", call->argv[0]);
+	return object_made(call, call->argv[1], vmo);
+}
+
 enum status cmd_name(struct call *call)
 {
 	struct vmo *vmo = object_arg(call, 0);
@@ -138,7 +157,7 @@ enum status cmd_close(struct call *call)
 {
 	struct handle *handle = handle_find(call->ctl, call->argv[0]);
 
-	if (!handle || !handle->vmo) {
+	if (!handle || is_pin(handle)) {
 		object_arg(call, 0);	/* says what is wrong */
 		return call->ctl->error.status ?: usage_error(call, "close takes a name");
 	}

@@ -25,6 +25,7 @@ static const struct bit info_bits[] = {
 	{ VMO_INFO_NO_WRITE, "no-write" },
 	{ VMO_INFO_EXEC, "exec" },
 	{ VMO_INFO_LONGTERM, "longterm" },
+	{ VMO_INFO_KEEP_BASE, "keep-base" },
 	{ 0 }
 };
 
@@ -36,16 +37,39 @@ static const struct bit feature_bits[] = {
 	{ VMO_FEATURE_PIN, "pin" },
 	{ VMO_FEATURE_EXEC, "exec" },
 	{ VMO_FEATURE_LONGTERM, "longterm" },
+	{ VMO_FEATURE_RIGHTS, "rights" },
+	{ VMO_FEATURE_TRANSFER, "transfer" },
+	{ VMO_FEATURE_PAGES, "pages" },
+	{ VMO_FEATURE_USAGE, "usage" },
+	{ VMO_FEATURE_DIFF, "diff" },
+	{ VMO_FEATURE_REWIND, "rewind" },
+	{ VMO_FEATURE_HARVEST, "harvest" },
 	{ 0 }
 };
 
-/* Numbers of struct vmo_info; those that /proc tells, too, come first. */
-static const struct {
+static const struct bit right_bits[] = {
+	{ VMO_RIGHT_READ, "read" },
+	{ VMO_RIGHT_WRITE, "write" },
+	{ VMO_RIGHT_MAP, "map" },
+	{ VMO_RIGHT_EXEC, "exec" },
+	{ VMO_RIGHT_RESIZE, "resize" },
+	{ VMO_RIGHT_PIN, "pin" },
+	{ VMO_RIGHT_CHILD, "child" },
+	{ VMO_RIGHT_NAME, "name" },
+	{ 0 }
+};
+
+struct number {
 	const char *name;
 	size_t offset;
 	bool bytes;
-} numbers[] = {
-#define NUMBER(_field, _bytes)	{ #_field, offsetof(struct vmo_info, _field), _bytes }
+};
+
+#define NUMBER_OF(_type, _field, _bytes)	{ #_field, offsetof(_type, _field), _bytes }
+
+/* Those that /proc tells, too, come first. */
+static const struct number info_numbers[] = {
+#define NUMBER(_field, _bytes)	NUMBER_OF(struct vmo_info, _field, _bytes)
 	NUMBER(id, false),
 	NUMBER(parent_id, false),
 	NUMBER(children, false),
@@ -56,18 +80,73 @@ static const struct {
 	NUMBER(shared_bytes, true),
 	NUMBER(scaled_bytes, true),
 	NUMBER(metadata_bytes, true),
+	NUMBER(exclusive_bytes, true),
 	NUMBER(pinned_bytes, true),
+	NUMBER(generation, false),
+	NUMBER(change_events, false),
+	{ 0 }
+#undef NUMBER
 };
 
 #define PROC_NUMBERS	4
-#define ALL_NUMBERS	(sizeof(numbers) / sizeof(numbers[0]))
 
-static uint64_t number_of(const struct vmo_info *info, size_t i)
+static const struct number usage_numbers[] = {
+#define NUMBER(_field)	NUMBER_OF(struct vmo_usage, _field, true)
+	NUMBER(offset),
+	NUMBER(length),
+	NUMBER(committed_bytes),
+	NUMBER(private_bytes),
+	NUMBER(shared_bytes),
+	NUMBER(scaled_bytes),
+	NUMBER(exclusive_bytes),
+	NUMBER(metadata_bytes),
+	{ 0 }
+#undef NUMBER
+};
+
+static const struct number stats_numbers[] = {
+#define NUMBER(_field, _bytes)	NUMBER_OF(struct vmo_stats, _field, _bytes)
+	NUMBER(page_bytes, true),
+	NUMBER(node_count, false),
+	NUMBER(object_count, false),
+	NUMBER(content_count, false),
+	NUMBER(pin_count, false),
+	NUMBER(usage_queries, false),
+	NUMBER(usage_hits, false),
+	NUMBER(usage_misses, false),
+	{ 0 }
+#undef NUMBER
+};
+
+static uint64_t number_of(const void *from, const struct number *number)
 {
 	uint64_t value;
 
-	memcpy(&value, (const char *)info + numbers[i].offset, sizeof(value));
+	memcpy(&value, (const char *)from + number->offset, sizeof(value));
 	return value;
+}
+
+static void put_numbers(const struct number *number, const void *from)
+{
+	char text[SIZE_TEXT];
+
+	for (; number->name; number++) {
+		uint64_t value = number_of(from, number);
+
+		printf("%-16s %" PRIu64, number->name, value);
+		if (number->bytes && value >= 1024)
+			printf(" (%s)", size_text(text, value, false));
+		putchar('\n');
+	}
+}
+
+/* Up to @count of them. */
+static void add_numbers(struct json_object *json, const struct number *number, const void *from,
+			size_t count)
+{
+	for (; number->name && count; number++, count--)
+		json_object_object_add(json, number->name,
+				       json_object_new_uint64(number_of(from, number)));
 }
 
 const char *kind_text(const struct member *member)
@@ -101,7 +180,6 @@ static void put_bits(const struct bit *bit, uint64_t bits)
 
 struct json_object *member_json(const struct member *member)
 {
-	size_t count = member->full ? ALL_NUMBERS : PROC_NUMBERS;
 	struct json_object *json = json_object_new_object();
 
 	if (member->label)
@@ -109,12 +187,47 @@ struct json_object *member_json(const struct member *member)
 	json_object_object_add(json, "name", json_text(member->info.name));
 	if (member->full)
 		json_object_object_add(json, "kind", json_object_new_string(kind_text(member)));
-	for (size_t i = 0; i < count; i++)
-		json_object_object_add(json, numbers[i].name,
-				       json_object_new_uint64(number_of(&member->info, i)));
+	add_numbers(json, info_numbers, &member->info, member->full ? SIZE_MAX : PROC_NUMBERS);
 	if (member->full)
 		json_object_object_add(json, "flags", bits_json(info_bits, member->info.flags));
 	return json;
+}
+
+struct json_object *rights_json(unsigned int rights)
+{
+	return bits_json(right_bits, rights);
+}
+
+static unsigned int right_of(const char *name, size_t length)
+{
+	const struct bit *bit;
+
+	for (bit = right_bits; bit->name; bit++)
+		if (strlen(bit->name) == length && !memcmp(bit->name, name, length))
+			return bit->bit;
+	return 0;
+}
+
+bool parse_rights(struct call *call, const char *text, unsigned int *rights)
+{
+	*rights = 0;
+	if (!strcmp(text, "none"))
+		return true;
+	for (;;) {
+		size_t length = strcspn(text, ",");
+		unsigned int right = right_of(text, length);
+
+		if (!right) {
+			usage_error(call, "%.*s is no right", (int)length, text);
+			fail_hint(call, "read, write, map, exec, resize, pin, child and name, with "
+				  "commas between them, or none");
+			return false;
+		}
+		*rights |= right;
+		if (!text[length])
+			return true;
+		text += length + 1;
+	}
 }
 
 char *member_title(const struct member *member)
@@ -139,35 +252,53 @@ enum status cmd_info(struct call *call)
 {
 	struct vmo *vmo = object_arg(call, 0);
 	struct member member = { .full = true };
-	char text[SIZE_TEXT];
+	struct json_object *json;
 
 	if (!vmo)
 		return call->ctl->error.status;
 	if (vmo_info(vmo, &member.info, sizeof(member.info)))
 		return fail(call, errno, "cannot ask what %s is", call->argv[0]);
 	if (call->ctl->format != TEXT) {
-		answer(call, "info", member_json(&member));
+		json = member_json(&member);
+		json_object_object_add(json, "rights", rights_json(member.info.rights));
+		answer(call, "info", json);
 		return OK;
 	}
 	fputs("name             ", stdout);
 	put_escaped(stdout, member.info.name);
 	printf("\nkind             %s\n", kind_text(&member));
-	for (size_t i = 0; i < ALL_NUMBERS; i++) {
-		uint64_t value = number_of(&member.info, i);
-
-		printf("%-16s %" PRIu64, numbers[i].name, value);
-		if (numbers[i].bytes && value >= 1024)
-			printf(" (%s)", size_text(text, value, false));
-		putchar('\n');
-	}
+	put_numbers(info_numbers, &member.info);
 	fputs("flags           ", stdout);
 	put_bits(info_bits, member.info.flags);
+	fputs("rights          ", stdout);
+	put_bits(right_bits, member.info.rights);
+	return OK;
+}
+
+enum status cmd_usage(struct call *call)
+{
+	struct vmo *vmo = object_arg(call, 0);
+	uint64_t offset, length;
+	struct vmo_usage usage;
+	struct json_object *json;
+
+	if (!vmo || !range_args(call, 1, vmo, &offset, &length))
+		return call->ctl->error.status;
+	if (vmo_usage(vmo, offset, length, &usage, sizeof(usage)))
+		return fail(call, errno, "cannot ask what %s holds", call->argv[0]);
+	if (call->ctl->format == TEXT) {
+		put_numbers(usage_numbers, &usage);
+		return OK;
+	}
+	json = json_object_new_object();
+	add_numbers(json, usage_numbers, &usage, SIZE_MAX);
+	answer(call, "usage", json);
 	return OK;
 }
 
 /* ---- the module --------------------------------------------------------------------- */
 
-static enum status ask_module(struct call *call, struct vmo_probe *probe)
+static enum status ask_device(struct call *call, int (*ask)(int dev, void *to), void *to)
 {
 	int dev = vmo_device_open_readonly(), err;
 
@@ -176,19 +307,47 @@ static enum status ask_module(struct call *call, struct vmo_probe *probe)
 		fail(call, err, "cannot open /dev/vmo");
 		return fail_hint(call, "%s", vmo_device_explain(err));
 	}
-	err = vmo_device_probe(dev, probe, sizeof(*probe)) ? errno : 0;
+	err = ask(dev, to) ? errno : 0;
 	close(dev);
 	if (!err)
 		return OK;
-	fail(call, err, "cannot probe the module");
+	fail(call, err, "cannot ask the module");
 	return fail_hint(call, "%s", vmo_device_explain(err == ENOTTY ? EPROTONOSUPPORT : err));
+}
+
+static int ask_probe(int dev, void *to)
+{
+	return vmo_device_probe(dev, to, sizeof(struct vmo_probe));
+}
+
+static int ask_stats(int dev, void *to)
+{
+	return vmo_device_stats(dev, to, sizeof(struct vmo_stats));
+}
+
+enum status cmd_stats(struct call *call)
+{
+	struct vmo_stats stats;
+	struct json_object *json;
+	enum status status = ask_device(call, ask_stats, &stats);
+
+	if (status)
+		return status;
+	if (call->ctl->format == TEXT) {
+		put_numbers(stats_numbers, &stats);
+		return OK;
+	}
+	json = json_object_new_object();
+	add_numbers(json, stats_numbers, &stats, SIZE_MAX);
+	answer(call, "stats", json);
+	return OK;
 }
 
 enum status cmd_probe(struct call *call)
 {
 	struct vmo_probe probe;
 	struct json_object *json;
-	enum status status = ask_module(call, &probe);
+	enum status status = ask_device(call, ask_probe, &probe);
 
 	if (status)
 		return status;
@@ -223,7 +382,7 @@ static void module_version(char *text, size_t size)
 enum status cmd_version(struct call *call)
 {
 	struct vmo_probe probe;
-	bool loaded = !ask_module(call, &probe);
+	bool loaded = !ask_device(call, ask_probe, &probe);
 	struct json_object *json;
 	char module[64];
 

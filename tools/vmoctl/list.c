@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
-#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 #include "vmoctl.h"
@@ -54,14 +53,6 @@ static void pad(int count)
 		putchar(' ');
 }
 
-static void note_hidden(const struct members *members)
-{
-	fflush(stdout);
-	if (members->hidden)
-		fprintf(stderr, "vmoctl: %zu processes may not be looked into: root may\n",
-			members->hidden);
-}
-
 /* ---- list -------------------------------------------------------------------------- */
 
 #define SHOWN_HOLDERS	3
@@ -76,13 +67,28 @@ static void put_holders(const struct member *member)
 		printf(" and %zu more", member->nr_holders - SHOWN_HOLDERS);
 }
 
+static void put_harvesters(const struct ctl *ctl)
+{
+	struct handle *handle;
+
+	for (handle = ctl->handles; handle; handle = handle->next) {
+		if (!handle->reaper)
+			continue;
+		fputs("harvester ", stdout);
+		put_escaped(stdout, handle->name);
+		fputs(" of ", stdout);
+		put_escaped(stdout, handle->pinned);
+		putchar('\n');
+	}
+}
+
 static void put_pins(const struct ctl *ctl)
 {
 	char offset[SIZE_TEXT], length[SIZE_TEXT];
 	struct handle *handle;
 
 	for (handle = ctl->handles; handle; handle = handle->next) {
-		if (handle->vmo)
+		if (!is_pin(handle))
 			continue;
 		fputs("pin ", stdout);
 		put_escaped(stdout, handle->name);
@@ -111,7 +117,8 @@ static void list_text(const struct call *call, const struct members *members)
 		free(title);
 	}
 	put_pins(call->ctl);
-	note_hidden(members);
+	put_harvesters(call->ctl);
+	members_note_hidden(members);
 }
 
 static struct json_object *holders_json(const struct member *member)
@@ -130,6 +137,22 @@ static struct json_object *holders_json(const struct member *member)
 	return array;
 }
 
+static struct json_object *harvesters_json(const struct ctl *ctl)
+{
+	struct json_object *array = json_object_new_array(), *json;
+	struct handle *handle;
+
+	for (handle = ctl->handles; handle; handle = handle->next) {
+		if (!handle->reaper)
+			continue;
+		json = json_object_new_object();
+		json_object_object_add(json, "harvester", json_text(handle->name));
+		json_object_object_add(json, "object", json_text(handle->pinned));
+		json_object_array_add(array, json);
+	}
+	return array;
+}
+
 static struct json_object *pins_json(const struct ctl *ctl)
 {
 	struct json_object *array = json_object_new_array();
@@ -138,7 +161,7 @@ static struct json_object *pins_json(const struct ctl *ctl)
 	for (handle = ctl->handles; handle; handle = handle->next) {
 		struct json_object *json;
 
-		if (handle->vmo)
+		if (!is_pin(handle))
 			continue;
 		json = json_object_new_object();
 		json_object_object_add(json, "pin", json_text(handle->name));
@@ -167,6 +190,7 @@ static void list_json(const struct call *call, const struct members *members)
 		json_object_array_add(array, holding_json(&members->all[i]));
 	json_object_object_add(json, "objects", array);
 	json_object_object_add(json, "pins", pins_json(call->ctl));
+	json_object_object_add(json, "harvesters", harvesters_json(call->ctl));
 	json_object_object_add(json, "hidden_processes", json_object_new_uint64(members->hidden));
 	answer(call, "list", json);
 }
@@ -353,7 +377,7 @@ static void tree_text(struct tree *tree)
 	}
 	printf("%zu object%s, %s of memory\n", tree->nr_rows, tree->nr_rows == 1 ? "" : "s",
 	       size_text(text, scaled, option(tree->call, OPT_BYTES)));
-	note_hidden(&tree->members);
+	members_note_hidden(&tree->members);
 }
 
 /* What is deeper than parsers like is beside its ancestor, and has its parent_id. */
@@ -378,7 +402,7 @@ static void tree_json(const struct tree *tree)
 
 static void choose_lines(struct tree *tree)
 {
-	bool utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	bool utf8 = is_utf8();
 
 	tree->tee = utf8 ? "├─ " : "|- ";
 	tree->corner = utf8 ? "└─ " : "`- ";

@@ -47,6 +47,35 @@ enum status cmd_zero(struct call *call)
 	return on_range(call, vmo_zero);
 }
 
+enum status cmd_rewind(struct call *call)
+{
+	struct vmo *vmo = object_arg(call, 0);
+
+	if (!vmo)
+		return call->ctl->error.status;
+	if (vmo_rewind(vmo))
+		return fail(call, errno, "cannot rewind %s", call->argv[0]);
+	return done(call);
+}
+
+enum status cmd_move(struct call *call)
+{
+	uint64_t offset, length, to_offset;
+	struct vmo *from, *to;
+
+	if (!size_arg(call, 1, &offset) || !size_arg(call, 2, &length) ||
+	    !size_arg(call, 4, &to_offset))
+		return call->ctl->error.status;
+	from = object_arg(call, 0);
+	to = from ? object_arg(call, 3) : NULL;
+	if (!to)
+		return call->ctl->error.status;
+	if (vmo_transfer(to, to_offset, from, offset, length))
+		return fail(call, errno, "cannot move pages of %s to %s", call->argv[0],
+			    call->argv[3]);
+	return done(call);
+}
+
 /* ---- pins -------------------------------------------------------------------- */
 
 /* pin1, pin2, ...: the first that is free */
@@ -106,7 +135,7 @@ enum status cmd_unpin(struct call *call)
 {
 	struct handle *handle = handle_find(call->ctl, call->argv[0]);
 
-	if (!handle || handle->vmo) {
+	if (!handle || !is_pin(handle)) {
 		fail(call, ENOENT, "there is no pin %s", call->argv[0]);
 		return fail_hint(call, "\"list\" shows the pins");
 	}

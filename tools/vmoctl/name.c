@@ -190,6 +190,21 @@ enum status pin_add(struct call *call, const char *name, int fd, const char *obj
 	return OK;
 }
 
+enum status reaper_add(struct call *call, const char *name, struct vmo_reaper *reaper,
+		       const char *object)
+{
+	struct handle *handle = calloc(1, sizeof(*handle));
+
+	if (!handle)
+		abort();
+	handle->reaper = reaper;
+	handle->pinned = strdup(object);
+	if (!handle->pinned)
+		abort();
+	append(call->ctl, name, handle);
+	return OK;
+}
+
 void handle_drop(struct ctl *ctl, struct handle *handle)
 {
 	struct handle **at = &ctl->handles;
@@ -199,6 +214,8 @@ void handle_drop(struct ctl *ctl, struct handle *handle)
 	*at = handle->next;
 	if (handle->vmo)
 		vmo_close(handle->vmo);
+	else if (handle->reaper)
+		vmo_reaper_close(handle->reaper);
 	else
 		close(handle->pin);
 	free(handle->pinned);
@@ -231,8 +248,9 @@ struct vmo *object_arg(struct call *call, int i)
 	if (handle && handle->vmo)
 		return handle->vmo;
 	if (handle) {
-		fail(call, EINVAL, "%s is a pin", name);
-		fail_hint(call, "use the name of the object, or \"unpin\"");
+		fail(call, EINVAL, "%s is a %s", name, handle->reaper ? "harvester" : "pin");
+		fail_hint(call, "use the name of the object, or \"%s\"",
+			  handle->reaper ? "harvest" : "unpin");
 	} else {
 		fail(call, ENOENT, "there is no object %s", name);
 		fail_hint(call, ctl->session ? "\"list\" shows the names" :

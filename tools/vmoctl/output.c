@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -67,10 +68,9 @@ void put_escaped(FILE *to, const char *text)
 	free(escaped);
 }
 
-struct json_object *json_text(const char *text)
+char *escape_utf8(const char *text)
 {
 	static locale_t utf8;
-	struct json_object *json;
 	locale_t old;
 	char *escaped;
 
@@ -82,9 +82,29 @@ struct json_object *json_text(const char *text)
 	old = uselocale(utf8);
 	escaped = escape(text);
 	uselocale(old);
-	json = json_object_new_string(escaped);
+	return escaped;
+}
+
+struct json_object *json_text(const char *text)
+{
+	char *escaped = escape_utf8(text);
+	struct json_object *json = json_object_new_string(escaped);
+
 	free(escaped);
 	return json;
+}
+
+void put_xml(FILE *to, const char *text)
+{
+	char *escaped = escape_utf8(text);
+
+	for (const char *at = escaped; *at; at++) {
+		if (strchr("<>&\"'", *at))
+			fprintf(to, "&#%d;", *at);
+		else
+			fputc(*at, to);
+	}
+	free(escaped);
 }
 
 int text_width(const char *text)
@@ -102,6 +122,40 @@ int text_width(const char *text)
 	width = wcswidth(wide, length);
 	free(wide);
 	return width < 0 ? (int)length : width;
+}
+
+bool is_utf8(void)
+{
+	return !strcmp(nl_langinfo(CODESET), "UTF-8");
+}
+
+/* ---- pictures --------------------------------------------------------------- */
+
+bool svg_ok(struct call *call)
+{
+	if (!call->svg || strcmp(call->svg, "-") || call->ctl->format == TEXT)
+		return true;
+	usage_error(call, "the picture and JSON cannot both go to standard output");
+	return false;
+}
+
+enum status svg_write(struct call *call, const char *data, size_t size)
+{
+	bool to_stdout = !strcmp(call->svg, "-"), good;
+	FILE *f = to_stdout ? stdout : fopen(call->svg, "we");
+	int err;
+
+	if (!f)
+		return fail_file(call, "open", call->svg);
+	good = fwrite(data, 1, size, f) == size;
+	if (to_stdout)
+		return OK;	/* what does not get there is noticed later */
+	err = errno;
+	if (fclose(f) || !good) {
+		errno = good ? errno : err;
+		return fail_file(call, "write", call->svg);
+	}
+	return OK;
 }
 
 /* ---- answers ---------------------------------------------------------------- */
@@ -142,30 +196,36 @@ static const struct {
 	{ EBADFD, "clone", "pages of it are pinned: unpin them, or clone with --copy-pinned" },
 	{ EBADFD, NULL, "a page of the range is pinned: \"list\" shows it; unpin first" },
 	{ EOPNOTSUPP, "decommit", "clones, and what is made of them, give memory up by \"zero\"" },
+	{ EOPNOTSUPP, "rewind", "only what \"clone --keep-base\" made goes back, and its "
+				"references: see \"info\", flags" },
 	{ EOPNOTSUPP, "slice", "a resizable object has no slices: use \"ref\" or \"clone\"" },
 	{ EOPNOTSUPP, "ref", "the object is of fixed size: leave --resizable out" },
 	{ EPERM, "resize", "the object is of fixed size: make it with --resizable" },
 	{ EACCES, "resize", "this reference may not resize: make it with --resizable" },
+	{ EACCES, "restrict", "a descriptor cannot give a right that it lacks: see \"info\", "
+			      "rights" },
 	{ EACCES, NULL, "the object was made with --no-write, or its descriptor is open for one "
-			"direction only: see \"info\"" },
+			"direction only, or restricted: see \"info\", rights" },
 	{ EBADF, NULL, "the descriptor is not open for this: see /proc/PID/fdinfo/FD, flags" },
 	{ ERANGE, NULL, "it is not inside of the object: see \"info\"; the largest size is in "
 			"\"probe\"" },
 	{ EINVAL, "slice", "OFFSET has to be page aligned, and the slice inside of the object" },
-	{ EINVAL, "clone", "OFFSET has to be page aligned; --no-write excludes --resizable and "
-			   "--longterm" },
+	{ EINVAL, "clone", "OFFSET has to be page aligned; --no-write excludes --resizable, "
+			   "--longterm and --keep-base" },
 	{ EINVAL, "create", "a name has no control characters; what the module can do is in "
 			    "\"probe\"" },
 	{ EINVAL, "load", "a name has no control characters; what the module can do is in "
 			  "\"probe\"" },
 	{ EINVAL, "name", "a name has no control characters" },
-	{ EINVAL, NULL, "OFFSET, and for decommit and pin LENGTH, have to be page aligned" },
+	{ EINVAL, NULL, "OFFSET, and but for commit and zero LENGTH, have to be page aligned" },
+	{ ENOTTY, NULL, "the module does not know this command: see \"probe\", and update it" },
 	{ ENAMETOOLONG, NULL, "a name has at most 63 bytes" },
 	{ ENOMEM, "pin", "pinned memory counts against \"ulimit -l\" (RLIMIT_MEMLOCK)" },
 	{ ENOMEM, NULL, "free memory, or raise the limit of the memory cgroup (memory.max)" },
 	{ EMFILE, NULL, "each name takes a descriptor: \"ulimit -n\" allows more" },
 	{ ENOSPC, NULL, "there is no room where this is written to" },
 	{ EIO, NULL, "a device or memory error: see the kernel's log" },
+	{ EAGAIN, "harvester", "64 harvesters watch this memory: \"close\" one of them" },
 	{ EAGAIN, "pin", "these pages are pinned 65,535 times: unpin first" },
 	{ ESRCH, NULL, "there is no such process: \"vmoctl list\" shows who holds objects" },
 };

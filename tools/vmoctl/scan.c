@@ -289,6 +289,14 @@ static enum status scan_names(struct call *call, struct members *members)
 	return OK;
 }
 
+void members_note_hidden(const struct members *members)
+{
+	fflush(stdout);
+	if (members->hidden)
+		fprintf(stderr, "vmoctl: %zu processes may not be looked into: root may\n",
+			members->hidden);
+}
+
 enum status members_collect(struct call *call, bool everybody, struct members *members)
 {
 	enum status status = scan_names(call, members);

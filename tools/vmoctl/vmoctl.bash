@@ -3,7 +3,12 @@
 
 _vmoctl()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} word command='' words
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word command='' words
+
+	# bash takes "--svg=file" for three words.
+	case $prev:$cur in
+	--svg:*|=:*) compopt -o default; COMPREPLY=(); return ;;
+	esac
 
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
@@ -13,7 +18,7 @@ _vmoctl()
 	done
 	case $command:$cur in
 	*:-*)
-		words=$(vmoctl help ${command:+"$command"} 2>/dev/null | sed -n 's/^  \(--[a-z-]*\) .*/\1/p')
+		words=$(vmoctl help ${command:+"$command"} 2>/dev/null | sed -n 's/^  \(--[a-z-]*\)[ =].*/\1/p')
 		[ -n "$command" ] || words='--json --pretty --help --version'
 		;;
 	:*)

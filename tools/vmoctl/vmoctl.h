@@ -32,13 +32,14 @@ struct error {
 	char *hint;		/* the next step, or NULL */
 };
 
-/* A name in the shell or a script: of an object, or of a pin. */
+/* A name in the shell or a script: of an object, a harvester or a pin. */
 struct handle {
 	struct handle *next;	/* in the order of their creation */
 	char *name;
-	struct vmo *vmo;	/* NULL: a pin */
+	struct vmo *vmo;	/* or NULL */
+	struct vmo_reaper *reaper;	/* a harvester, or NULL; if both are: a pin */
 	int pin;		/* descriptor */
-	char *pinned;		/* name of the object that is pinned */
+	char *pinned;		/* name of the object that is pinned, or harvested */
 	uint64_t offset;
 	uint64_t length;
 };
@@ -64,14 +65,15 @@ struct ctl {
 /* The bits of struct call's options, and keys of the rows' argp options. */
 enum opt {
 	OPT_RESIZABLE = 1, OPT_EXEC, OPT_LONGTERM, OPT_NO_WRITE, OPT_COPY_PINNED, OPT_RAW, OPT_ALL,
-	OPT_BYTES, OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_NO_FAIL, OPT_ECHO, OPT_JSON,
-	OPT_PRETTY, OPT_HELP,
+	OPT_BYTES, OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_NO_FAIL, OPT_ECHO, OPT_KEEP_BASE,
+	OPT_CONTENT, OPT_KEEP, OPT_SVG, OPT_JSON, OPT_PRETTY, OPT_HELP,
 };
 
 struct call {
 	struct ctl *ctl;
 	const struct command *command;
 	unsigned int options;	/* 1 << OPT_* */
+	const char *svg;	/* file of --svg, or NULL */
 	int argc;
 	char **argv;		/* without the command's name */
 };
@@ -137,12 +139,46 @@ enum status done(const struct call *call);
  * doubled. For the locale of the terminal, or for JSON, which is UTF-8.
  */
 char *escape(const char *text);
+char *escape_utf8(const char *text);
 struct json_object *json_text(const char *text);
 
 void put_escaped(FILE *to, const char *text);
 
+/* Escaped, and such that it ends no element and no attribute. */
+void put_xml(FILE *to, const char *text);
+
 /* Columns that @text takes in the terminal. */
 int text_width(const char *text);
+
+/* Whether the terminal shows more than ASCII. */
+bool is_utf8(void);
+
+/* Whether a picture goes to standard output; false after usage_error(). */
+bool svg_ok(struct call *call);
+
+/* Copies a picture to the file of --svg. */
+enum status svg_write(struct call *call, const char *data, size_t size);
+
+/* ---- ranges.c ------------------------------------------------------------- */
+
+/* So many are listed in JSON, which is in memory as a whole. */
+#define MAX_RANGES	65536
+
+/* Ranges that a command answers with: printed at once, or gathered for JSON. */
+struct ranges {
+	bool quiet;			/* they are only counted */
+	uint64_t nr, bytes;
+	struct json_object *json;	/* array, or NULL: text */
+};
+
+void ranges_begin(const struct call *call, struct ranges *ranges);
+void ranges_add(struct ranges *ranges, uint64_t offset, uint64_t length);
+
+/* The last line; @nothing if there are none. */
+void ranges_sum(const struct ranges *ranges, const char *nothing);
+
+/* Adds what was gathered to the answer. */
+void ranges_into(struct ranges *ranges, struct json_object *json);
 
 /* ---- units.c ---------------------------------------------------------------- */
 
@@ -177,6 +213,15 @@ bool handle_name_ok(struct call *call, const char *name);
 enum status handle_add(struct call *call, const char *name, struct vmo *vmo);
 enum status pin_add(struct call *call, const char *name, int fd, const char *object,
 		    uint64_t offset, uint64_t length);
+
+/* Takes @reaper over. */
+enum status reaper_add(struct call *call, const char *name, struct vmo_reaper *reaper,
+		       const char *object);
+static inline bool is_pin(const struct handle *handle)
+{
+	return !handle->vmo && !handle->reaper;
+}
+
 void handle_drop(struct ctl *ctl, struct handle *handle);
 void handles_drop_all(struct ctl *ctl);
 
@@ -216,10 +261,18 @@ struct members {
 /* Those of the shell; or of all processes, with @everybody or outside of it. */
 enum status members_collect(struct call *call, bool everybody, struct members *members);
 void members_free(struct members *members);
+
+/* A line on standard error about those that may not be looked into. */
+void members_note_hidden(const struct members *members);
 struct member *member_find(const struct members *members, uint64_t id);
 const char *kind_text(const struct member *member);
 struct json_object *member_json(const struct member *member);
-struct json_object *info_json(const struct vmo_info *info);
+
+/* Of VMO_RIGHT_* bits: their names. */
+struct json_object *rights_json(unsigned int rights);
+
+/* Names between commas, or "none"; false after usage_error(). */
+bool parse_rights(struct call *call, const char *text, unsigned int *rights);
 
 /* Shell name and object's name, escaped; to be freed. */
 char *member_title(const struct member *member);
@@ -291,6 +344,7 @@ enum status cmd_open(struct call *call);
 enum status cmd_clone(struct call *call);
 enum status cmd_slice(struct call *call);
 enum status cmd_ref(struct call *call);
+enum status cmd_restrict(struct call *call);
 enum status cmd_name(struct call *call);
 enum status cmd_close(struct call *call);
 enum status cmd_wait(struct call *call);
@@ -299,6 +353,8 @@ enum status cmd_resize(struct call *call);
 enum status cmd_commit(struct call *call);
 enum status cmd_decommit(struct call *call);
 enum status cmd_zero(struct call *call);
+enum status cmd_rewind(struct call *call);
+enum status cmd_move(struct call *call);
 enum status cmd_pin(struct call *call);
 enum status cmd_unpin(struct call *call);
 
@@ -315,8 +371,17 @@ enum status cmd_assert_equal(struct call *call);
 enum status cmd_info(struct call *call);
 enum status cmd_list(struct call *call);
 enum status cmd_tree(struct call *call);
+enum status cmd_usage(struct call *call);
+enum status cmd_stats(struct call *call);
 enum status cmd_probe(struct call *call);
 enum status cmd_version(struct call *call);
+
+enum status cmd_pages(struct call *call);
+enum status cmd_map(struct call *call);
+enum status cmd_graph(struct call *call);
+
+enum status cmd_harvester(struct call *call);
+enum status cmd_harvest(struct call *call);
 
 enum status cmd_shell(struct call *call);
 enum status cmd_run(struct call *call);

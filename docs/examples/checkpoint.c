@@ -62,7 +62,7 @@ static void restore(int file, char *mem)
 
 	lseek(file, 0, SEEK_SET);
 	while (read(file, &range, sizeof(range)) == sizeof(range))
-		check(read(file, mem + range.offset, range.length) == (ssize_t)range.length, "read");
+		check(read(file, mem + range.offset, range.length) == (long)range.length, "read");
 }
 
 int main(void)
@@ -85,14 +85,15 @@ int main(void)
 	first = save(file, now, before);
 	for (int round = 1; round <= 10; round++) {
 		for (int i = 0; i < 20; i++)
-			sprintf(heap + (round * 7919L + i * 524287L) % (SIZE - 64), "round %d", round);
+			sprintf(heap + (round * 7919L + i * 524287L) % (SIZE - 64), "%d", round);
 		close(before);
 		before = now;
 		now = snapshot(create.fd);
 		rest += save(file, now, before);
 	}
 	restore(file, again);
-	printf("the first checkpoint has %ld KiB, ten more have %ld KiB; restored it is %s\n",
+	printf("the first checkpoint has %ld KiB, ten more have %ld KiB; "
+	       "restored it is %s\n",
 	       first >> 10, rest >> 10, memcmp(heap, again, SIZE) ? "WRONG" : "the same");
 	return memcmp(heap, again, SIZE) != 0;
 }

@@ -73,7 +73,8 @@ TEST_F(lib, vmo_py)
 TEST_F(lib, sandbox_c)
 {
 	EXPECT_EQ(0, run("", "example-sandbox"));
-	EXPECT_TRUE(says("1000 requests, 0 saw another's; the memory has \"the program, set up once\"\n"));
+	EXPECT_TRUE(says("1000 requests, 0 saw another's; "
+			 "the memory has \"the program, set up once\"\n"));
 }
 
 TEST_F(lib, checkpoint_c)

@@ -129,7 +129,8 @@ TEST_F(vmo, debug_tracepoints)
 	EXPECT_TRUE(says(text, "vmo_clone: id=%llu parent=%llu kind=clone", child_id, id));
 	EXPECT_TRUE(says(text, "vmo_cow_copy: content="));
 	EXPECT_TRUE(says(text, "vmo_rewind: id=%llu ", child_id));
-	EXPECT_TRUE(says(text, "vmo_pin: id=%llu offset=%lu length=%lu result=0", id, 4 * PS, 2 * PS));
+	EXPECT_TRUE(says(text, "vmo_pin: id=%llu offset=%lu length=%lu result=0", id, 4 * PS,
+			 2 * PS));
 	EXPECT_TRUE(says(text, "vmo_close: id=%llu ", child_id));
 	EXPECT_TRUE(says(text, "vmo_close: id=%llu ", id));
 	free(text);

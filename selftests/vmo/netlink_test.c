@@ -61,7 +61,8 @@ static int on_message(struct nl_msg *msg, void *arg)
 	if (attrs[VMO_A_OBJECT_KIND])
 		told.kind = nla_get_u32(attrs[VMO_A_OBJECT_KIND]);
 	if (attrs[VMO_A_OBJECT_NAME])
-		snprintf(told.name, sizeof(told.name), "%s", nla_get_string(attrs[VMO_A_OBJECT_NAME]));
+		snprintf(told.name, sizeof(told.name), "%s",
+			 nla_get_string(attrs[VMO_A_OBJECT_NAME]));
 	if (a->count < a->room)
 		a->told[a->count] = told;
 	a->count++;
@@ -228,7 +229,8 @@ TEST_F(vmo, nl_errors_say_why)
 	EXPECT_NE(NULL, strstr(a.text, "descriptor"));
 	EXPECT_EQ(EBADF, ask(&f, NLM_F_REQUEST | NLM_F_ACK, VMO_A_OBJECT_FD, 9999, false, &a));
 	EXPECT_NE(NULL, strstr(a.text, "no object"));
-	EXPECT_EQ(EINVAL, ask(&f, NLM_F_REQUEST | NLM_F_ACK, VMO_A_OBJECT_FD, self->dev, false, &a));
+	EXPECT_EQ(EINVAL, ask(&f, NLM_F_REQUEST | NLM_F_ACK, VMO_A_OBJECT_FD, self->dev, false,
+			      &a));
 	EXPECT_NE(NULL, strstr(a.text, "no object"));
 	EXPECT_EQ(ENOENT, ask(&f, NLM_F_REQUEST | NLM_F_ACK, VMO_A_OBJECT_ID, -1, false, &a));
 	EXPECT_NE(NULL, strstr(a.text, "may be seen"));

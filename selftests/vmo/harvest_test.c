@@ -229,7 +229,7 @@ static const struct {
 };
 
 /* Told once, whoever else was told, before pages were mapped or afterwards. */
-TEST_F(vmo, w1_each_way_of_writing)
+TEST_F(vmo, harvest_each_way_of_writing)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(way); i++) {
 		int first, second;
@@ -269,7 +269,7 @@ TEST_F(vmo, w1_each_way_of_writing)
 }
 
 /* What changes no byte is no write. */
-TEST_F(vmo, w2_what_is_no_write)
+TEST_F(vmo, harvest_what_is_no_write)
 {
 	int fd = vmo_new_pages(self->dev, PAGES), h, child, slice, reference;
 	uint64_t sum = 0;
@@ -306,7 +306,7 @@ TEST_F(vmo, w2_what_is_no_write)
 }
 
 /* No write costs a fault, once its PTE is there; other ways of mapping it neither. */
-TEST_F(vmo, w3_no_fault_for_a_store)
+TEST_F(vmo, harvest_no_fault_for_a_store)
 {
 	int fd = vmo_filled(self->dev, 64, 0, 1), h;
 	struct rusage before, after;
@@ -330,7 +330,7 @@ TEST_F(vmo, w3_no_fault_for_a_store)
 }
 
 /* A snapshot takes PTEs away, and with them their marks; neither lost nor told twice. */
-TEST_F(vmo, w4_snapshots_in_between)
+TEST_F(vmo, harvest_snapshots_in_between)
 {
 	int fd = vmo_filled(self->dev, 64, 0, 1), h = harvester(fd), child, grandchild;
 	char *map = vmo_map(fd, 64, RW);
@@ -363,7 +363,7 @@ TEST_F(vmo, w4_snapshots_in_between)
 	close(fd);
 }
 
-TEST_F(vmo, w5_rewind_is_a_write)
+TEST_F(vmo, harvest_rewind_is_a_write)
 {
 	int fd = vmo_filled(self->dev, 64, 0, 1);
 	int child = vmo_clone_flags(fd, 64 * PS, VMO_CLONE_KEEP_BASE), h = harvester(child);
@@ -387,7 +387,7 @@ TEST_F(vmo, w5_rewind_is_a_write)
 }
 
 /* Who holds a page may write it at any time, and need not say so. */
-TEST_F(vmo, w6_pinned_and_held_pages)
+TEST_F(vmo, harvest_pinned_and_held_pages)
 {
 	int fd = vmo_filled(self->dev, 64, 0, 1), h = harvester(fd), pin, pipes[2];
 	char *map = vmo_map(fd, 64, RW);
@@ -423,7 +423,7 @@ TEST_F(vmo, w6_pinned_and_held_pages)
 }
 
 /* In pieces of one range, as bits, in windows, past the end. */
-TEST_F(vmo, w7_ranges_bits_and_windows)
+TEST_F(vmo, harvest_ranges_bits_and_windows)
 {
 	int fd = vmo_filled(self->dev, 8192, 0, 1), h = harvester(fd), slice, of_slice;
 	static const uint64_t at[] = { 0, 1, 31, 32, 33, 700, 4095, 4096, 8000, 8191 };
@@ -486,7 +486,7 @@ TEST_F(vmo, w7_ranges_bits_and_windows)
 	close(fd);
 }
 
-TEST_F(vmo, w8_errors_lose_nothing)
+TEST_F(vmo, harvest_errors_lose_nothing)
 {
 	int fd = vmo_filled(self->dev, 64, 0, 1), h = harvester(fd), more[64];
 	struct vmo_range range[4];
@@ -547,7 +547,7 @@ TEST_F(vmo, w8_errors_lose_nothing)
 }
 
 /* A page is poisoned, or taken away softly: pages that are clean are still ours. */
-TEST_F(vmo, w9_soft_offline_of_a_clean_page)
+TEST_F(vmo, harvest_soft_offline_of_a_clean_page)
 {
 	int fd = vmo_filled(self->dev, 64, 0, 1), h = harvester(fd);
 	char *map = vmo_map(fd, 64, RW);
@@ -648,7 +648,7 @@ static bool follow(int h, int fd, char *copy)
 }
 
 /* Two copies that are kept up to date by what is told are right in the end. */
-TEST_F(vmo, w10_copies_that_follow)
+TEST_F(vmo, harvest_copies_that_follow)
 {
 	struct storm s = { .fd = vmo_new_pages(self->dev, MANY) };
 	char *copy[2], *map = vmo_map(s.fd, MANY, RW);
@@ -688,7 +688,7 @@ TEST_F(vmo, w10_copies_that_follow)
 }
 
 /* Cost goes with what was written, memory is given back. */
-TEST_F(vmo, w11_a_large_object)
+TEST_F(vmo, harvest_a_large_object)
 {
 	uint64_t size = 1ULL << 50;
 	int fd = vmo_new_flags(self->dev, size, VMO_CREATE_RESIZABLE), h = harvester(fd);

@@ -248,7 +248,7 @@ static uint64_t set_of_words(int harvester)
  * Memory goes back to where it was cloned, registers to what they were: the guest runs
  * from there again, to the same result. What it wrote is told each time.
  */
-TEST_F(vmo, w12_kvm_guest_goes_back)
+TEST_F(vmo, inv_4_6_kvm_guest_goes_back)
 {
 	int kvm, image = vmo_new_pages(self->dev, GUEST_PAGES), fd, h;
 	const char *why_not = kvm_open(&kvm);

@@ -140,9 +140,10 @@ static void add_gathered(struct vmo_cow_pages *cow, pgoff_t base, u64 written, u
 	}
 }
 
-static void gather_leaf(struct run *run, struct vmo_leaf *leaf, pgoff_t base)
+/* True if marks of pages were cleared, or with @keep would have been. */
+static bool gather_leaf(struct run *run, struct vmo_leaf *leaf, pgoff_t base, bool keep)
 {
-	u64 written = 0, held = 0;
+	u64 written = 0, held = 0, marked = 0;
 	struct page *page;
 	unsigned int i;
 
@@ -151,28 +152,44 @@ static void gather_leaf(struct run *run, struct vmo_leaf *leaf, pgoff_t base)
 		if (!(leaf->writable & BIT_ULL(i)))
 			continue;
 		page = leaf->slot[i];
-		if (vmo_page_test_clear_dirty(page) || test_bit(base + i - run->first, run->dirty))
+		if (keep ? vmo_page_dirty(page) : vmo_page_test_clear_dirty(page))
+			marked |= BIT_ULL(i);
+		if (test_bit(base + i - run->first, run->dirty))
 			written |= BIT_ULL(i);
 		if (vmo_page_pins(page) || vmo_page_in_use(page))
 			held |= BIT_ULL(i);
 	}
 	spin_unlock(&leaf->lock);
-	add_gathered(run->cow, base, written, held);
+	add_gathered(run->cow, base, written | marked, held);
+	return marked;
 }
 
-static void gather_run(struct run *run)
+static bool gather_once(struct run *run, bool keep)
 {
 	pgoff_t key = run->first;
 	struct vmo_leaf *leaf;
+	bool marked = false;
 
 	bitmap_zero(run->dirty, RUN_KEYS);
 	run->cow->ops->clean(run->cow, run->first, run->last, run->dirty);
 	while ((leaf = vmo_tree_next_leaf(&run->cow->tree, &key, run->last, true))) {
 		key &= ~VMO_LEAF_MASK;
-		gather_leaf(run, leaf, key);
+		marked |= gather_leaf(run, leaf, key, keep);
 		key += VMO_LEAF_SLOTS;
 		cond_resched();
 	}
+	return marked;
+}
+
+/*
+ * KVM, from 6.13 on, marks a page once, when it maps it writable: if that was between the
+ * cleaning and the look at the mark, the guest goes on to write without another. So after
+ * a mark was cleared all is cleaned again; in the end it stays, and is found next time.
+ */
+static void gather_run(struct run *run)
+{
+	if (gather_once(run, false) && gather_once(run, false))
+		gather_once(run, true);
 }
 
 /* Up to @runs of them; raises *@key to where it stopped. Content lock exclusive. */

@@ -220,6 +220,11 @@ bool vmo_page_test_clear_dirty(struct page *page)
 	return folio_test_clear_dirty(page_folio(page));
 }
 
+bool vmo_page_dirty(struct page *page)
+{
+	return folio_test_dirty(page_folio(page));
+}
+
 void vmo_page_get(struct page *page)
 {
 	get_page(page);

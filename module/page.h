@@ -89,6 +89,7 @@ bool vmo_page_in_use(struct page *page);
  * this was asked last? New ones are marked.
  */
 bool vmo_page_test_clear_dirty(struct page *page);
+bool vmo_page_dirty(struct page *page);
 
 void vmo_page_get(struct page *page);
 void vmo_page_put(struct page *page);

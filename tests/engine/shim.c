@@ -402,6 +402,11 @@ bool vmo_page_test_clear_dirty(struct page *page)
 	return __atomic_exchange_n(&page->dirty, false, __ATOMIC_SEQ_CST);
 }
 
+bool vmo_page_dirty(struct page *page)
+{
+	return __atomic_load_n(&page->dirty, __ATOMIC_SEQ_CST);
+}
+
 bool vmo_page_mapped(struct page *page)
 {
 	shim_step();

@@ -86,8 +86,9 @@ TEST_F(vmo, c7_nobody_sees_half_an_object)
 		;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, peeper_thread, &peeper));
 	/* A busy host may let the other thread wait for long. */
-	for (i = 0; more_rounds(i, 200, 20000, end) ||
-		    (!load(&peeper.seen) && seconds() < end + 30); i++) {
+	for (i = 0;
+	     more_rounds(i, 200, 20000, end) || (!load(&peeper.seen) && seconds() < end + 30);
+	     i++) {
 		struct vmo_create new = { .size = 2 * PS + 5, .name = "half" };
 		struct vmo_clone clone = { .size = 2 * PS + 5, .flags = SNAP };
 

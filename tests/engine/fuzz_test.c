@@ -70,7 +70,7 @@ static unsigned long births;
 static bool copying;		/* own() expects that the page is replaced */
 static struct member *revoking;	/* a snapshot of it is being taken */
 static struct {
-	unsigned long writes, shared, depth, snaps, failed, moved, rewinds, harvested, idle;
+	unsigned long writes, shared, depth, snaps, failed, moved, rewinds, harvested;
 } stats;
 
 static void say_where(void)
@@ -750,9 +750,7 @@ static bool reap(pgoff_t first, pgoff_t last, void *arg)
 	for (i = 0; i < KEYS; i++) {
 		if (key_of(i) < first || key_of(i) > last)
 			continue;
-		CHECK(!h->seen[i]);
-		/* Seldom one that nobody wrote: why is not known yet, and it is allowed. */
-		stats.idle += !h->w->may[i];
+		CHECK(!h->seen[i] && h->w->may[i]);
 		h->seen[i] = true;
 		first++;
 	}
@@ -1188,7 +1186,6 @@ static void finish(void)
 		if (members[i].alive)
 			close_member(&members[i]);
 	CHECK(!shim.pages && !shim.nodes && !versions);
-	CHECK(stats.idle * 100 <= stats.harvested);
 }
 
 /* fuzz_test OPERATIONS SEED [SECONDS]: the first of the two limits ends it. */

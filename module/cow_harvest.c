@@ -10,9 +10,9 @@
  * other writes say themselves which keys they change.
  *
  * A set is a page tree without pages. Of its leaves, @writable has the keys that were
- * written, and @mine those of them whose page somebody held at the last gathering: it
+ * written, and @mine those of them whose page somebody held at the gathering @epoch: it
  * may be written at any time, by a device that marks nothing, so these stay in the set
- * when they are reported. Sets change under the content lock: keys are added with it
+ * when they are reported, unless a later gathering found nothing there. Sets change under the content lock: keys are added with it
  * held shared, and taken out with it held exclusive.
  */
 #include "engine.h"
@@ -136,6 +136,7 @@ static void add_gathered(struct vmo_cow_pages *cow, pgoff_t base, u64 written, u
 		set_leaf(watch, base, &path);
 		spin_lock(&path.leaf->lock);
 		path.leaf->mine = held;
+		path.leaf->epoch = cow->gathering;
 		spin_unlock(&path.leaf->lock);
 	}
 }
@@ -199,6 +200,7 @@ static int gather(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, unsigne
 	bool any;
 	int ret;
 
+	cow->gathering++;
 	while (runs--) {
 		ret = prepare_run(&run, last, &any);
 		if (ret)
@@ -237,14 +239,20 @@ static int grow_set(struct vmo_watch *watch, pgoff_t last)
 	return ret;
 }
 
+/* Keys of a set's leaf whose page is held, as the gathering before found. */
+static u64 held_keys(struct vmo_cow_pages *cow, const struct vmo_leaf *leaf)
+{
+	return leaf->epoch == cow->gathering ? leaf->mine : 0;
+}
+
 /* Forgets what is marked so far: nobody who wants to know it has not been told. */
-static void forget_all(struct vmo_watch *watch)
+static void forget_all(struct vmo_cow_pages *cow, struct vmo_watch *watch)
 {
 	pgoff_t key = 0;
 	struct vmo_leaf *leaf;
 
 	while ((leaf = vmo_tree_next_leaf(&watch->set, &key, VMO_KEY_MAX, true))) {
-		leaf->writable &= leaf->mine;
+		leaf->writable &= held_keys(cow, leaf);
 		key = (key | VMO_LEAF_MASK) + 1;
 		cond_resched();
 	}
@@ -273,7 +281,7 @@ int vmo_cow_watch(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t la
 		cow->nr_watches--;
 		goto unlock;
 	}
-	forget_all(watch);
+	forget_all(cow, watch);
 	vmo_cow_unlock_excl(cow);
 	return 0;
 
@@ -310,8 +318,8 @@ static pgoff_t report(pgoff_t base, u64 mask, vmo_range_fn fn, void *arg)
 	return base + VMO_LEAF_SLOTS;
 }
 
-static void take_from(struct vmo_watch *watch, pgoff_t *key, pgoff_t last, bool keep,
-		      vmo_range_fn fn, void *arg)
+static void take_from(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t *key,
+		      pgoff_t last, bool keep, vmo_range_fn fn, void *arg)
 {
 	pgoff_t first = *key, base, stop;
 	struct vmo_leaf *leaf;
@@ -324,7 +332,7 @@ static void take_from(struct vmo_watch *watch, pgoff_t *key, pgoff_t last, bool 
 		if (stop <= base + VMO_LEAF_MASK)
 			mask &= BIT_ULL(stop - base) - 1;
 		if (!keep)
-			leaf->writable &= ~mask | leaf->mine;
+			leaf->writable &= ~mask | held_keys(cow, leaf);
 		*key = stop;
 		if (stop <= base + VMO_LEAF_MASK)
 			break;
@@ -345,7 +353,7 @@ int vmo_cow_harvest(struct vmo_cow_pages *cow, struct vmo_watch *watch, pgoff_t 
 		return ret;
 	ret = gather(cow, &next, last, RUNS);
 	if (!ret)
-		take_from(watch, key, next - 1, keep, fn, arg);
+		take_from(cow, watch, key, next - 1, keep, fn, arg);
 	vmo_cow_unlock_excl(cow);
 	return ret;
 }

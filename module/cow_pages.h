@@ -69,6 +69,7 @@ struct vmo_cow_ops {
  * @has_base: there are these two; immutable
  * @watches: who wants to know what is written; @lock
  * @nr_watches: how many; @lock
+ * @gathering: counts when it was looked what was written; @lock
  * @ops: immutable
  */
 struct vmo_cow_pages {
@@ -86,6 +87,7 @@ struct vmo_cow_pages {
 	bool has_base;
 	struct list_head watches;
 	unsigned int nr_watches;
+	u64 gathering;
 	const struct vmo_cow_ops *ops;
 };
 

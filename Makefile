@@ -96,13 +96,16 @@ uninstall: ## takes them away; linux/vmo.h stays while libvmo is there
 	rm -f $(DESTDIR)$(MANDIR)/man4/vmo.4
 	@$(MAKE) --no-print-directory uninstall-header
 
+headers := uapi/linux/vmo.h uapi/linux/vmo_netlink.h
+
 install-header: # for "install" and "install-lib", which both need it
-	install -D -m 644 uapi/linux/vmo.h $(DESTDIR)$(INCLUDEDIR)/linux/vmo.h
+	install -d $(DESTDIR)$(INCLUDEDIR)/linux
+	install -m 644 $(headers) $(DESTDIR)$(INCLUDEDIR)/linux
 
 uninstall-header: # goes with the last of them
 	@for user in $(installed)/*/*/module/vmo.ko* $(DESTDIR)$(INCLUDEDIR)/vmo.h; do \
 		[ ! -e "$$user" ] || { echo "linux/vmo.h stays, for $$user"; exit 0; }; \
-	done; rm -f $(DESTDIR)$(INCLUDEDIR)/linux/vmo.h
+	done; rm -f $(headers:uapi/%=$(DESTDIR)$(INCLUDEDIR)/%)
 
 install-lib: ## libvmo, both headers, pages of the manual (DESTDIR=, PREFIX=, LIBDIR=)
 	@$(MAKE) --no-print-directory -C lib install

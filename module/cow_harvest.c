@@ -12,8 +12,9 @@
  * A set is a page tree without pages. Of its leaves, @writable has the keys that were
  * written, and @mine those of them whose page somebody held at the gathering @epoch: it
  * may be written at any time, by a device that marks nothing, so these stay in the set
- * when they are reported, unless a later gathering found nothing there. Sets change under the content lock: keys are added with it
- * held shared, and taken out with it held exclusive.
+ * when they are reported, unless a later gathering found nothing there. Sets change under
+ * the content lock: keys are added with it held shared, and taken out with it held
+ * exclusive.
  */
 #include "engine.h"
 #include "page.h"
@@ -30,19 +31,23 @@ static int set_leaf(struct vmo_watch *watch, pgoff_t key, struct vmo_path *path)
 	return vmo_tree_hang(&watch->set, key, 0, path);
 }
 
-/* Adds the keys of @mask, of the leaf that starts at @base. */
+/* Adds the keys of @mask to the leaf of @path, which starts at @key. Leaf lock. */
+static void add_keys(struct vmo_path *path, pgoff_t key, u64 mask)
+{
+	for (; mask; mask >>= 1, key++)
+		if (mask & 1)
+			vmo_tree_mark_writable(path, key);
+}
+
 static int set_add(struct vmo_watch *watch, pgoff_t base, u64 mask)
 {
 	struct vmo_path path;
-	pgoff_t key = base;
 	int ret = set_leaf(watch, base, &path);
 
 	if (ret)
 		return ret;
 	spin_lock(&path.leaf->lock);
-	for (; mask; mask >>= 1, key++)
-		if (mask & 1)
-			vmo_tree_mark_writable(&path, key);
+	add_keys(&path, base, mask);
 	spin_unlock(&path.leaf->lock);
 	return 0;
 }
@@ -125,16 +130,16 @@ static int prepare_run(struct run *run, pgoff_t last, bool *any)
 	return ret;
 }
 
-/* The keys at @base are written, those of @held stay so. Cannot fail. */
+/* The keys at @base are written, those of @held stay so. prepare_run() made the leaves. */
 static void add_gathered(struct vmo_cow_pages *cow, pgoff_t base, u64 written, u64 held)
 {
 	struct vmo_watch *watch;
 	struct vmo_path path;
 
-	vmo_cow_note(cow, base, written | held);
 	list_for_each_entry(watch, &cow->watches, link) {
 		set_leaf(watch, base, &path);
 		spin_lock(&path.leaf->lock);
+		add_keys(&path, base, written | held);
 		path.leaf->mine = held;
 		path.leaf->epoch = cow->gathering;
 		spin_unlock(&path.leaf->lock);

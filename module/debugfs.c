@@ -10,6 +10,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/vmo_netlink.h>
 
 #include "doors.h"
 #include "page.h"
@@ -73,14 +74,12 @@ static void dump_stop(struct seq_file *m, void *v)
 		iput(vmo->view.inode);
 }
 
-static const char *kind_name(const struct vmo *vmo)
-{
-	if (vmo->flags & VMO_OBJ_REFERENCE)
-		return "reference";
-	if (vmo->flags & VMO_OBJ_SLICE)
-		return "slice";
-	return vmo->flags & VMO_OBJ_COW_CLONE ? "clone" : "root";
-}
+static const char * const kind_name[] = {
+	[VMO_KIND_ROOT] = "root",
+	[VMO_KIND_CLONE] = "clone",
+	[VMO_KIND_SLICE] = "slice",
+	[VMO_KIND_REFERENCE] = "reference",
+};
 
 /**
  * struct run - pages in a row that are alike
@@ -132,8 +131,11 @@ static int print_pages(struct seq_file *m, struct vmo *vmo)
 	struct run run = { .m = m, .base = vmo->base };
 	int err = 0;
 
-	while (pages && !err && key <= last && !seq_has_overflowed(m))
+	while (pages && !err && key <= last && !seq_has_overflowed(m)) {
 		err = vmo_cow_walk(&vmo->content->cow, &key, last, add_page, &run);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+	}
 	print_run(&run);
 	return err;
 }
@@ -146,7 +148,7 @@ static void print_object(struct seq_file *m, struct vmo *vmo, const struct vmo_c
 	vmo_object_family(vmo, &family);
 	vmo_name_escaped(vmo, name);
 	seq_printf(m, "vmo %llu %s of %llu '%s' content %p from %lu size %llu bytes %llu",
-		   vmo->id, kind_name(vmo), family.parent_id, name, &vmo->content->cow,
+		   vmo->id, kind_name[vmo_kind_of(vmo)], family.parent_id, name, &vmo->content->cow,
 		   vmo->base, (u64)vmo_object_pages(vmo) << PAGE_SHIFT,
 		   (u64)i_size_read(vmo->view.inode));
 	seq_printf(m, " pages %llu private %llu shared %llu pins %llu children %lu flags %llx\n",

@@ -118,13 +118,15 @@ extern const struct file_operations vmo_dev_fops;
 u64 vmo_info_flags(struct vmo *vmo);
 u64 vmo_metadata_bytes(const struct vmo_tally *tally);
 
+/* VMO_KIND_* of linux/vmo_netlink.h. */
+u32 vmo_kind_of(const struct vmo *vmo);
+
 /* netlink.c: tells whoever listens. May sleep. */
 int vmo_netlink_init(void);
 void vmo_netlink_exit(void);
 void vmo_tell_created(struct vmo *vmo);
 void vmo_tell_changed(struct vmo *vmo);
-void vmo_tell_closed(u64 id, u64 parent, const char *name);
-void vmo_tell_childless(u64 id);
+void vmo_tell_closed(const struct vmo_departure *gone);
 
 /* debugfs.c */
 void vmo_debugfs_init(void);

@@ -169,7 +169,7 @@ static bool clip(struct crop *crop, const struct vmo_harvest *arg)
 static void advance(struct crop *crop, struct vmo_harvest *arg, bool any)
 {
 	pgoff_t pages = vmo_object_pages(crop->from->vmo);
-	u64 end = arg->offset + min(arg->length, U64_MAX - arg->offset);
+	u64 end = arg->offset + min(arg->length, (U64_MAX - arg->offset) & PAGE_MASK);
 	u64 next = (u64)(crop->key - crop->from->vmo->base) << PAGE_SHIFT;
 
 	if (!any || crop->key - crop->from->vmo->base >= pages)

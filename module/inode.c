@@ -109,17 +109,12 @@ static bool is_object(struct inode *inode)
 
 static void object_free(struct vmo *vmo)
 {
-	char name[VMO_NAME_SIZE];
-	struct vmo_family family;
-	u64 id = vmo->id, childless;
+	struct vmo_departure gone;
 
 	trace_vmo_close(vmo);
-	vmo_object_name(vmo, name);
-	vmo_object_family(vmo, &family);
-	childless = vmo_object_free(vmo);
-	vmo_tell_closed(id, family.parent_id, name);
-	if (childless)
-		vmo_tell_childless(childless);
+	vmo_object_free(vmo, &gone);
+	if (gone.known)
+		vmo_tell_closed(&gone);
 }
 
 static void view_free(struct vmo_view *view)

@@ -52,7 +52,7 @@ static int put_u64(struct sk_buff *skb, int attr, u64 value)
 	return nla_put_u64_64bit(skb, attr, value, VMO_A_OBJECT_PAD);
 }
 
-static u32 kind_of(const struct vmo *vmo)
+u32 vmo_kind_of(const struct vmo *vmo)
 {
 	if (vmo->flags & VMO_OBJ_REFERENCE)
 		return VMO_KIND_REFERENCE;
@@ -70,7 +70,7 @@ static int put_object(struct sk_buff *skb, struct vmo *vmo)
 	vmo_object_name(vmo, name);
 	if (put_u64(skb, VMO_A_OBJECT_ID, vmo->id) ||
 	    put_u64(skb, VMO_A_OBJECT_PARENT_ID, family.parent_id) ||
-	    nla_put_u32(skb, VMO_A_OBJECT_KIND, kind_of(vmo)) ||
+	    nla_put_u32(skb, VMO_A_OBJECT_KIND, vmo_kind_of(vmo)) ||
 	    (name[0] && nla_put_string(skb, VMO_A_OBJECT_NAME, name)) ||
 	    put_u64(skb, VMO_A_OBJECT_SIZE, (u64)vmo_object_pages(vmo) << PAGE_SHIFT) ||
 	    put_u64(skb, VMO_A_OBJECT_CONTENT_SIZE, i_size_read(vmo->view.inode)) ||
@@ -169,26 +169,20 @@ static int find_held(struct held *held)
 	return 0;
 }
 
-struct same_id {
-	u64 id;
-};
-
-static int has_id(const void *arg, struct file *file, unsigned int fd)
+static int has_id(const void *id, struct file *file, unsigned int fd)
 {
-	const struct same_id *same = arg;
 	struct vmo *vmo = vmo_from_file(file);
 
-	return vmo && vmo->id == same->id;
+	return vmo && vmo->id == *(const u64 *)id;
 }
 
 /* Referenced by its inode. An object that may not be seen is none. */
 static struct vmo *get_by_id(struct sk_buff *skb, u64 id)
 {
-	const struct same_id same = { id };
 	struct vmo *vmo;
 
 	if (!netlink_capable(skb, CAP_SYS_ADMIN) &&
-	    !iterate_fd(current->files, 0, has_id, &same))
+	    !iterate_fd(current->files, 0, has_id, &id))
 		return ERR_PTR(-ENOENT);
 	vmo = vmo_object_next(id);
 	if (vmo && vmo->id != id) {
@@ -395,7 +389,7 @@ static void tell_all(struct sk_buff *skb)
 			genlmsg_multicast_netns(&vmo_family, net, copy, 0, VMO_NLGRP_EVENTS,
 						GFP_ATOMIC);
 		else
-			genl_set_err(&vmo_family, net, 0, VMO_NLGRP_EVENTS, ENOBUFS);
+			genl_set_err(&vmo_family, net, 0, VMO_NLGRP_EVENTS, -ENOBUFS);
 	}
 	rcu_read_unlock();
 	nlmsg_free(skb);
@@ -426,19 +420,17 @@ void vmo_tell_changed(struct vmo *vmo)
 	tell_object(vmo, VMO_CMD_OBJECT_CHANGED_NTF);
 }
 
-/* Of an object that is gone, or that nobody holds here. */
-static void tell_id(u8 cmd, u64 id, u64 parent, const char *name)
+/* Of an object that is gone, with its parent and name, or that nobody holds here. */
+static void tell_id(u8 cmd, u64 id, const struct vmo_departure *gone)
 {
-	struct sk_buff *skb;
-	void *head;
+	struct sk_buff *skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	void *head = skb ? genlmsg_put(skb, 0, 0, &vmo_family, 0, cmd) : NULL;
+	bool good = head && !put_u64(skb, VMO_A_OBJECT_ID, id);
 
-	if (!anybody_listens())
-		return;
-	skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	head = skb ? genlmsg_put(skb, 0, 0, &vmo_family, 0, cmd) : NULL;
-	if (head && !put_u64(skb, VMO_A_OBJECT_ID, id) &&
-	    (!name || (!put_u64(skb, VMO_A_OBJECT_PARENT_ID, parent) &&
-		       (!name[0] || !nla_put_string(skb, VMO_A_OBJECT_NAME, name))))) {
+	if (good && gone)
+		good = !put_u64(skb, VMO_A_OBJECT_PARENT_ID, gone->parent_id) &&
+		       (!gone->name[0] || !nla_put_string(skb, VMO_A_OBJECT_NAME, gone->name));
+	if (good) {
 		genlmsg_end(skb, head);
 	} else {
 		nlmsg_free(skb);
@@ -447,14 +439,13 @@ static void tell_id(u8 cmd, u64 id, u64 parent, const char *name)
 	tell_all(skb);
 }
 
-void vmo_tell_closed(u64 id, u64 parent, const char *name)
+void vmo_tell_closed(const struct vmo_departure *gone)
 {
-	tell_id(VMO_CMD_OBJECT_CLOSED_NTF, id, parent, name);
-}
-
-void vmo_tell_childless(u64 id)
-{
-	tell_id(VMO_CMD_OBJECT_CHILDLESS_NTF, id, 0, NULL);
+	if (!anybody_listens())
+		return;
+	tell_id(VMO_CMD_OBJECT_CLOSED_NTF, gone->id, gone);
+	if (gone->childless)
+		tell_id(VMO_CMD_OBJECT_CHILDLESS_NTF, gone->childless, NULL);
 }
 
 /* ---- the family -------------------------------------------------------- */

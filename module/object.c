@@ -148,29 +148,28 @@ void vmo_view_leave(struct vmo_view *view)
 }
 
 /* The children go to the parent (H4); the pages know nothing of it. */
-static u64 leave_family(struct vmo *vmo)
+static void leave_family(struct vmo *vmo, struct vmo_departure *gone)
 {
 	struct vmo *parent, *child;
-	u64 childless = 0;
 
 	mutex_lock(&family_lock);
 	parent = vmo->parent;
 	list_for_each_entry(child, &vmo->children, sibling)
 		child->parent = parent;
 	if (parent) {
+		gone->parent_id = parent->id;
 		list_splice(&vmo->children, &vmo->sibling);
 		list_del(&vmo->sibling);
 		WRITE_ONCE(parent->nr_children, parent->nr_children + vmo->nr_children - 1);
 		if (!parent->nr_children) {
 			wake_up_interruptible_poll(&parent->childless, EPOLLPRI);
-			childless = parent->id;
+			gone->childless = parent->id;
 		}
 	} else {
 		while (!list_empty(&vmo->children))
 			list_del_init(vmo->children.next);
 	}
 	mutex_unlock(&family_lock);
-	return childless;
 }
 
 /* All of them, by id. Its lock is taken before that of an inode. */
@@ -195,19 +194,18 @@ struct vmo *vmo_object_next(u64 id)
 	return vmo;
 }
 
-u64 vmo_object_free(struct vmo *vmo)
+void vmo_object_free(struct vmo *vmo, struct vmo_departure *gone)
 {
-	u64 childless;
-
-	xa_erase(&objects, vmo->id);
-	childless = leave_family(vmo);
+	*gone = (struct vmo_departure){ .id = vmo->id };
+	gone->known = xa_erase(&objects, vmo->id);
+	vmo_object_name(vmo, gone->name);
+	leave_family(vmo, gone);
 	vmo_view_leave(&vmo->view);
 	if (is_slice(vmo))
 		vmo_cow_changed(&vmo->content->cow, false);
 	vmo_content_put(vmo->content);
 	kfree(vmo);
 	atomic_long_dec(&nr_objects);
-	return childless;
 }
 
 void vmo_object_family(struct vmo *vmo, struct vmo_family *family)

@@ -200,8 +200,24 @@ void vmo_content_put(struct vmo_content *content);
  */
 struct vmo *vmo_object_new(struct vmo_content *content, struct vmo *parent, pgoff_t base,
 			   pgoff_t pages, unsigned long flags, unsigned int rights);
-/* Returns the id of a parent that has no children left by that, or 0. */
-u64 vmo_object_free(struct vmo *vmo);
+
+/**
+ * struct vmo_departure - an object that is gone
+ * @known: others could find it
+ * @id: its own
+ * @parent_id: 0 for none
+ * @childless: id of a parent that has no children left by that, or 0
+ * @name: its own
+ */
+struct vmo_departure {
+	bool known;
+	u64 id;
+	u64 parent_id;
+	u64 childless;
+	char name[VMO_NAME_SIZE];
+};
+
+void vmo_object_free(struct vmo *vmo, struct vmo_departure *gone);
 
 /*
  * From now on vmo_object_next() finds the object: it has its inode. -ENOMEM. It leaves

@@ -10,69 +10,7 @@
 #include "kselftest_harness.h"
 
 #include <sys/uio.h>
-
-/* ---- what fails ---- */
-
-#define DEBUGFS	"/sys/kernel/debug/"
-#define WIDTH	16
-
-/* All of an allocation that may wait counts, and nothing is told to the log. */
-static const struct {
-	const char *path;
-	const char *value;
-} knobs[] = {
-	{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
-	{ DEBUGFS "failslab/verbose", "0" },
-	{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
-	{ DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N" },
-	{ DEBUGFS "fail_page_alloc/min-order", "0" },
-	{ DEBUGFS "fail_page_alloc/verbose", "0" },
-	{ DEBUGFS "fail_usercopy/verbose", "0" },
-};
-
-static bool get_line(const char *path, char *line)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = read(fd, line, WIDTH - 1);
-
-	close(fd);
-	line[got > 0 ? got : 0] = 0;
-	return got > 0;
-}
-
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
-
-/* Of the task that asks first: not to be asked before the test has its process. */
-static int fail_nth_fd(void)
-{
-	static int fd = -1;
-
-	if (fd < 0)
-		fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-	return fd;
-}
-
-static bool fail_nth(int nth)
-{
-	char text[WIDTH];
-	int length = snprintf(text, sizeof(text), "%d", nth);
-
-	return pwrite(fail_nth_fd(), text, length, 0) == length;
-}
-
-/*
- * Whether it came to that; from then on nothing fails. The copies that this takes count
- * as well: if one of them fails, it was not before.
- */
-static bool fail_nth_was(void)
-{
-	char text[WIDTH] = "";
-	bool was = pread(fail_nth_fd(), text, WIDTH - 1, 0) > 0 && !atoi(text);
-
-	while (!fail_nth(0))
-		;
-	return was;
-}
+#include "failnth_util.h"
 
 /* ---- what there is ---- */
 
@@ -573,7 +511,7 @@ static bool one_failure(struct __test_metadata *_metadata, struct world *w,
 
 FIXTURE(vmo) {
 	struct world w;
-	char saved[ARRAY_SIZE(knobs)][WIDTH];
+	struct fail_nth_knobs saved;
 	bool able;
 	long objects, contents, pages, nodes, pins;
 };
@@ -600,18 +538,15 @@ FIXTURE_SETUP(vmo)
 		w->member[i].was = malloc(BYTES);
 		w->member[i].now = malloc(BYTES);
 	}
-	self->able = fail_nth_fd() >= 0 && !access(knobs[0].path, F_OK);
-	for (size_t i = 0; self->able && i < ARRAY_SIZE(knobs); i++)
-		if (get_line(knobs[i].path, self->saved[i]))
-			ASSERT_TRUE(put_line(knobs[i].path, 0, knobs[i].value));
+	self->able = fail_nth_able() && fail_nth_fd() >= 0;
+	if (self->able)
+		ASSERT_TRUE(fail_nth_begin(&self->saved));
 }
 
 /* Also if the test broke off. What fails is told per task, and that one has ended. */
 FIXTURE_TEARDOWN_PARENT(vmo)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(knobs); i++)
-		if (self->saved[i][0])
-			EXPECT_TRUE(put_line(knobs[i].path, 0, self->saved[i]));
+	EXPECT_TRUE(fail_nth_end(&self->saved));
 	EXPECT_EQ(self->objects, vmo_counter_becomes("objects", self->objects));
 	EXPECT_EQ(self->contents, vmo_counter_becomes("contents", self->contents));
 	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
@@ -1025,7 +960,7 @@ ATTEMPT(fork, run_fork, SHARED | MAPPED | PRIVATE, .offset = 2, .from = 40);
 /* Where nothing can be injected, one line says so, not one for each operation. */
 int main(int argc, char **argv)
 {
-	if (!access(FAIL_NTH, F_OK) && !access(knobs[0].path, F_OK))
+	if (fail_nth_able())
 		return test_harness_run(argc, argv);
 	ksft_print_header();
 	ksft_set_plan(1);

@@ -3,6 +3,7 @@
 #define VMO_FIXTURE
 #include "kselftest_harness.h"
 #include "vmo_test_util.h"
+#include "failnth_util.h"
 #include <linux/vmo_netlink.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
@@ -444,6 +445,53 @@ TEST_F(vmo, nl_who_may_listen)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
+}
+
+/* Of each object that was made and closed a listener hears, or that it has missed something. */
+TEST_F(vmo, nl_missed_events_are_told)
+{
+	struct answers a = { .told = calloc(64, sizeof(struct told)), .room = 64 };
+	struct fail_nth_knobs knobs_saved = { };
+	int nth = 1, idle = 0, missed = 0;
+	struct family f;
+
+	if (!fail_nth_able() || fail_nth_fd() < 0)
+		SKIP(return, "this kernel cannot inject failures");
+	ASSERT_TRUE(listen_to(&f));
+	nl_socket_modify_cb(f.sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, &a);
+	ASSERT_TRUE(fail_nth_begin(&knobs_saved));
+	/* How many allocations there are varies a little, with what caches have. */
+	for (; idle < 10 && nth < 500; nth++) {
+		struct vmo_create create = { .size = PS };
+		int err = 0, ret;
+
+		a.count = 0;
+		ASSERT_TRUE(fail_nth(nth));
+		ret = ioctl(self->dev, VMO_CREATE, &create);
+		idle = fail_nth_was() ? 0 : idle + 1;
+		if (!ret)
+			close(create.fd);
+		do
+			err = nl_recvmsgs_default(f.sock);
+		while (!err);
+		/* -NLE_AGAIN is the end of what is there; else it was ENOBUFS. */
+		if (err == -NLE_AGAIN) {
+			EXPECT_EQ(ret ? a.count : 2, a.count) TH_LOG("%d", nth);
+			/* One that was not made to the end was heard of from both ends. */
+			EXPECT_EQ(0, a.count % 2) TH_LOG("%d", nth);
+		} else {
+			EXPECT_EQ(-NLE_NOMEM, err) TH_LOG("%d: %s", nth, nl_geterror(err));
+			missed++;
+			while (!nl_recvmsgs_default(f.sock))
+				;
+		}
+	}
+	EXPECT_TRUE(fail_nth_end(&knobs_saved));
+	EXPECT_EQ(10, idle);
+	EXPECT_LT(0, missed);
+	printf("# %d failures, %d times an event was missed\n", nth - 11, missed);
+	nl_socket_free(f.sock);
+	free(a.told);
 }
 
 static void *churn(void *arg)

@@ -53,8 +53,12 @@ static u64 seen[THREADS_MAX];
 static struct page *pinned[THREADS_MAX + 1];
 static u64 pinned_data[THREADS_MAX + 1];
 static struct {
-	unsigned long runs, steps, sets;
+	unsigned long runs, steps, sets, told;
 } stats;
+/* Who watches A, if somebody does, and the copy that follows what is told. */
+static bool watched;
+static struct vmo_watch watch;
+static u64 copy[NR_KEYS];
 
 #define REQUIRE(cond) \
 	do { \
@@ -109,7 +113,7 @@ static u64 op_write0(struct content *c, int self)
 	int ret;
 
 	REQUIRE(!vmo_cow_lock_shared(&c->cow));
-	ret = vmo_cow_own_page(&c->cow, 0, 0, &page);
+	ret = vmo_cow_own_page(&c->cow, 0, VMO_OWN_WRITTEN, &page);
 	if (!ret) {
 		page->data = 400 + self;
 		shim_step();
@@ -262,6 +266,40 @@ static u64 op_usage(struct content *c, int self)
 	return 0;
 }
 
+static bool note_told(pgoff_t first, pgoff_t last, void *arg)
+{
+	bool *told = arg;
+	unsigned int i;
+
+	for (i = 0; i < NR_KEYS; i++)
+		told[i] |= first <= keys[i] && keys[i] <= last;
+	return true;
+}
+
+/* Copies what was written since; what is told too early would be copied too early. */
+static void follow(struct content *c)
+{
+	bool told[NR_KEYS] = { };
+	pgoff_t key = 0;
+	unsigned int i;
+
+	while (key <= VMO_KEY_MAX)
+		REQUIRE(!vmo_cow_harvest(&c->cow, &watch, &key, VMO_KEY_MAX, false, note_told,
+					 told));
+	for (i = 0; i < NR_KEYS; i++) {
+		stats.told += told[i];
+		if (told[i])
+			copy[i] = get(c, keys[i]);
+	}
+}
+
+static u64 op_harvest(struct content *c, int self)
+{
+	if (watched)
+		follow(c);
+	return 0;
+}
+
 static const struct op table[] = {
 	{ "load 0", op_load0, A },
 	{ "load L", op_load_l, A },
@@ -284,6 +322,7 @@ static const struct op table[] = {
 	{ "move", op_move, A },
 	{ "take", op_take, A },
 	{ "device", op_device, A },
+	{ "harvest", op_harvest, A },
 	{ "B load 0", op_load0, B },
 	{ "B store 0", op_store0, B },
 	{ "B store 1", op_store1, B },
@@ -435,6 +474,40 @@ static void scene_rewindable_alone(void)
 	rewindable(false);
 }
 
+static void begin_watch(void)
+{
+	unsigned int i;
+
+	REQUIRE(!vmo_cow_watch(&members[A]->cow, &watch, END - 1));
+	for (i = 0; i < NR_KEYS; i++)
+		copy[i] = get(members[A], keys[i]);
+	watched = true;
+}
+
+static void scene_watched(void)
+{
+	scene_alone();
+	begin_watch();
+}
+
+static void scene_watched_split(void)
+{
+	scene_split();
+	begin_watch();
+}
+
+static void scene_watched_held(void)
+{
+	scene_held();
+	begin_watch();
+}
+
+static void scene_watched_rewindable(void)
+{
+	scene_rewindable();
+	begin_watch();
+}
+
 static const struct scene {
 	const char *name;
 	void (*set)(void);
@@ -451,6 +524,10 @@ static const struct scene {
 	{ "a page that a pipe has got", scene_piped },
 	{ "a child with a base", scene_rewindable },
 	{ "a child with a base, alone", scene_rewindable_alone },
+	{ "an object that is watched", scene_watched },
+	{ "a snapshot whose leaves are apart, watched", scene_watched_split },
+	{ "a page that a device writes, watched", scene_watched_held },
+	{ "a child with a base, watched", scene_watched_rewindable },
 };
 
 #define NR_SCENES	(sizeof(scenes) / sizeof(*scenes))
@@ -513,6 +590,20 @@ static void end_pins(void)
 	}
 }
 
+/* Nothing was missed: the copy is what there is, as far as it goes. */
+static void end_watch(void)
+{
+	unsigned int i;
+
+	if (!watched)
+		return;
+	follow(members[A]);
+	for (i = 0; i < NR_KEYS; i++)
+		REQUIRE(keys[i] >= members[A]->cow.end || copy[i] == get(members[A], keys[i]));
+	vmo_cow_unwatch(&members[A]->cow, &watch);
+	watched = false;
+}
+
 static void begin(const struct scene *scene)
 {
 	memset(seen, 0, sizeof(seen));
@@ -525,6 +616,7 @@ static void end(struct outcome *out)
 
 	if (out)
 		look(out);
+	end_watch();
 	end_pins();
 	for (i = 0; i < NR_MEMBERS; i++) {
 		if (members[i])

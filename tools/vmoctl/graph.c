@@ -118,7 +118,7 @@ static void put_node(FILE *f, const struct member *member)
 
 	fprintf(f, "\t%" PRIu64 " [style=%s, label=\"", (uint64_t)member->info.id,
 		style_of(member));
-	put_label(f, member->label ?: *name ? member->label ?: name : "(no name)");
+	put_label(f, member->label ?: *name ? name : "(no name)");
 	put_sizes(f, member);
 	if (member->nr_holders) {
 		fprintf(f, "\\n%d/%d ", member->holders->pid, member->holders->fd);

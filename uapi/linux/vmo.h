@@ -551,7 +551,8 @@ struct vmo_diff {
  * they were made on. Clones have memory of their own: what is written there is not.
  *
  * A store through a mapping costs nothing more than it does without, and takes no fault:
- * the MMU notes it. Under KVM a harvest lets the guest fault again.
+ * the MMU notes it. Under KVM a harvest lets the guest fault again. A write that may not
+ * wait (RWF_NOWAIT) is EAGAIN as long as there is a harvester, for to note it may allocate.
  *
  * The descriptor has to be readable (EACCES). The harvester keeps the object alive.
  */
@@ -571,11 +572,11 @@ struct vmo_harvester {
  *
  * Tells, in order, which pages of the range were written since this harvester told of
  * them last, and forgets them. What is not told was written after the call began, and
- * will be told. A page may be told of that was not written, if its writer failed. One
- * that a device or a pipe holds, or that is pinned, may be written at any moment: it is
- * told each time, for the last time after it was let go. A page that was only allocated,
- * by VMO_OP_COMMIT, or read is not. Of pages that a smaller size has cut it is told when
- * the object has them again.
+ * will be told. A page may be told of that was not written: if its writer failed, or if it
+ * was just about to be mapped or unmapped. One that a device or a pipe holds, or that is
+ * pinned, may be written at any moment: it is told each time, for the last time after it
+ * was let go. A page that was only allocated, by VMO_OP_COMMIT, or read is not. Of pages
+ * that a smaller size has cut it is told when the object has them again.
  *
  * To save what changed, harvest before you clone or copy: a write in between is then in
  * both, this copy and the next harvest.

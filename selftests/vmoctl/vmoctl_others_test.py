@@ -255,12 +255,12 @@ class Foreign(Case):
 
 
 class Terminal(Case):
-    def on_terminal(self, args, steps, stdin=None, timeout=60):
+    def on_terminal(self, args, steps, stdin=None, timeout=60, **more):
         """Runs vmoctl with a terminal for standard error (and the rest, unless given)."""
         master, slave = pty.openpty()
         process = subprocess.Popen([VMOCTL, *args], stdin=slave if stdin is None else stdin,
                                    stdout=slave if stdin is None else subprocess.DEVNULL,
-                                   stderr=slave, env=env(), start_new_session=True,
+                                   stderr=slave, env=env() | more, start_new_session=True,
                                    preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0))
         os.close(slave)
         out = self.talk(master, steps, time.time() + timeout)
@@ -341,6 +341,13 @@ class Terminal(Case):
             (b"8796093022208", b""), (b"vmo> ", b"\x04")])
         self.assertEqual(0, status, out)
         self.assertNotIn(b"\nnot this", out)
+
+    def test_interrupts_at_once(self):
+        """A ^C that comes between the prompt and the look at what is typed counts as well."""
+        late = os.path.join(os.path.dirname(os.path.realpath(__file__)), "late_read.so")
+        status, out = self.on_terminal(["shell"], [(b"vmo> ", b"not this\x03")] * 3 +
+                                       [(b"vmo> ", b"\x04")], LD_PRELOAD=late)
+        self.assertEqual(0, status, out)
 
     def test_interrupted_script(self):
         """Also where the command that was running does not mind."""

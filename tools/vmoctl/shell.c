@@ -4,8 +4,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <histedit.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include "vmoctl.h"
 
@@ -261,9 +263,36 @@ enum status cmd_exit(struct call *call)
 
 /* ---- the terminal --------------------------------------------------------------------- */
 
+static const struct itimerval soon = {
+	.it_interval.tv_usec = 20000,
+	.it_value.tv_usec = 20000,
+};
+static const struct itimerval never;
+
 static void on_interrupt(int signal)
 {
 	interrupted = signal;
+}
+
+/*
+ * A signal that comes after libedit's last look and before its read() would not end that
+ * read(): the timer does.
+ */
+static void on_interrupt_of_line(int signal)
+{
+	interrupted = signal;
+	setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+static void on_timer(int signal)
+{
+}
+
+static void on_signal(int signal, void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler };
+
+	sigaction(signal, &action, NULL);
 }
 
 static char *prompt(EditLine *el)
@@ -319,6 +348,17 @@ static unsigned char complete(EditLine *el, int key)
 	return el_insertstr(el, text) ? CC_ERROR : CC_REFRESH;
 }
 
+static const char *edit_line(EditLine *el, int *count)
+{
+	const char *got;
+
+	on_signal(SIGINT, on_interrupt_of_line);
+	got = el_gets(el, count);
+	on_signal(SIGINT, on_interrupt);
+	setitimer(ITIMER_REAL, &never, NULL);
+	return got;
+}
+
 static enum status edit_lines(struct ctl *ctl, EditLine *el, History *past)
 {
 	enum status status = OK;
@@ -329,7 +369,7 @@ static enum status edit_lines(struct ctl *ctl, EditLine *el, History *past)
 
 	while (!ctl->leave) {
 		interrupted = 0;
-		got = el_gets(el, &count);
+		got = edit_line(el, &count);
 		if (!got && !interrupted)
 			break;
 		if (!got || count <= 0) {
@@ -363,7 +403,6 @@ const char *__lsan_default_suppressions(void)
 
 static enum status edit(struct call *call)
 {
-	struct sigaction action = { .sa_handler = on_interrupt };
 	EditLine *el = el_init("vmoctl", stdin, stdout, stderr);
 	History *past = history_init();
 	enum status status;
@@ -376,7 +415,8 @@ static enum status edit(struct call *call)
 			history_end(past);
 		return fail(call, ENOMEM, "cannot edit lines");
 	}
-	sigaction(SIGINT, &action, NULL);
+	on_signal(SIGINT, on_interrupt);
+	on_signal(SIGALRM, on_timer);
 	history(past, &event, H_SETSIZE, 1000);
 	el_set(el, EL_CLIENTDATA, call->ctl);
 	el_set(el, EL_PROMPT, prompt);

@@ -7,7 +7,7 @@
 
 ssize_t read(int fd, void *to, size_t size)
 {
-	ssize_t (*next)(int, void *, size_t) = dlsym(RTLD_NEXT, "read");
+	ssize_t (*next)(int fd, void *to, size_t size) = dlsym(RTLD_NEXT, "read");
 	struct timespec left = { .tv_nsec = 300000000 };
 
 	while (!fd && nanosleep(&left, &left))

@@ -267,6 +267,7 @@ static const struct itimerval soon = {
 	.it_interval.tv_usec = 20000,
 	.it_value.tv_usec = 20000,
 };
+
 static const struct itimerval never;
 
 static void on_interrupt(int signal)

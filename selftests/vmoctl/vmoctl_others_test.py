@@ -2,20 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of vmoctl with objects of other processes, and on a terminal; as vmoctl_test."""
 
-import fcntl
 import hashlib
 import json
 import os
-import pty
-import select
 import subprocess
 import sys
-import termios
 import threading
 import time
 
-from vmoctl_util import (Case, ctl, documents, env, fetch, main, MIB, NOBODY, path, Shell, store,
-                         VMOCTL)
+from vmoctl_util import (Case, ctl, documents, env, fetch, main, MIB, NOBODY, OnTerminal, path,
+                         Shell, store, VMOCTL)
 
 
 class Foreign(Case):
@@ -254,47 +250,7 @@ class Foreign(Case):
         self.assertRegex(done.stdout, r"(?m)^ *\d+  \? +64K +- +- +- +-  theirs  in ")
 
 
-class Terminal(Case):
-    def on_terminal(self, args, steps, stdin=None, timeout=60, **more):
-        """Runs vmoctl with a terminal for standard error (and the rest, unless given)."""
-        master, slave = pty.openpty()
-        process = subprocess.Popen([VMOCTL, *args], stdin=slave if stdin is None else stdin,
-                                   stdout=slave if stdin is None else subprocess.DEVNULL,
-                                   stderr=slave, env=env() | more, start_new_session=True,
-                                   preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0))
-        os.close(slave)
-        out = self.talk(master, steps, time.time() + timeout)
-        process.wait(timeout=timeout)
-        os.close(master)
-        return process.returncode, out
-
-    @staticmethod
-    def more(master, end):
-        """What the terminal shows next; nothing at its end."""
-        if not select.select([master], [], [], max(0, end - time.time()))[0]:
-            raise TimeoutError
-        try:
-            return os.read(master, 65536)
-        except OSError:
-            return b""
-
-    def talk(self, master, steps, end):
-        """Waits for the first of each pair, behind the one before, and types the second."""
-        out, at = b"", 0
-        for word, reply in steps:
-            while word not in out[at:]:
-                try:
-                    got = self.more(master, end)
-                except TimeoutError:
-                    got = b""
-                self.assertTrue(got, f"no {word!r} behind {out[:at]!r} in {out[at:]!r}")
-                out += got
-            at = out.index(word, at) + len(word)
-            os.write(master, reply)
-        while got := self.more(master, end):
-            out += got
-        return out
-
+class Terminal(OnTerminal):
     def test_progress(self):
         script = path("slow.vmo")
         store("slow.vmo", b"create a 64M\ncommit a\nsum a\n")

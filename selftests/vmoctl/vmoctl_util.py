@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the tests of vmoctl share: running it, and printing TAP."""
 
+import fcntl
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -112,6 +116,48 @@ class Case(unittest.TestCase):
         for word in words:
             self.assertIn(word, error["message"] + "\n" + error.get("hint", ""))
         return error
+
+
+class OnTerminal(Case):
+    def on_terminal(self, args, steps, stdin=None, timeout=60, **more):
+        """Runs vmoctl with a terminal for standard error (and the rest, unless given)."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([VMOCTL, *args], stdin=slave if stdin is None else stdin,
+                                   stdout=slave if stdin is None else subprocess.DEVNULL,
+                                   stderr=slave, env=env() | more, start_new_session=True,
+                                   preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        out = self.talk(master, steps, time.time() + timeout)
+        process.wait(timeout=timeout)
+        os.close(master)
+        return process.returncode, out
+
+    @staticmethod
+    def more(master, end):
+        """What the terminal shows next; nothing at its end."""
+        if not select.select([master], [], [], max(0, end - time.time()))[0]:
+            raise TimeoutError
+        try:
+            return os.read(master, 65536)
+        except OSError:
+            return b""
+
+    def talk(self, master, steps, end):
+        """Waits for the first of each pair, behind the one before, and types the second."""
+        out, at = b"", 0
+        for word, reply in steps:
+            while word not in out[at:]:
+                try:
+                    got = self.more(master, end)
+                except TimeoutError:
+                    got = b""
+                self.assertTrue(got, f"no {word!r} behind {out[:at]!r} in {out[at:]!r}")
+                out += got
+            at = out.index(word, at) + len(word)
+            os.write(master, reply)
+        while got := self.more(master, end):
+            out += got
+        return out
 
 
 class Tap(unittest.TestResult):

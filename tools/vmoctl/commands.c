@@ -112,6 +112,8 @@ const struct command commands[] = {
 	{ "map", "NAME [OFFSET LENGTH]", "the same as a picture", 1, 3, cmd_map, map_options },
 	{ "graph", "[NAME]", "families as a graph, for Graphviz", 0, 1, cmd_graph, graph_options },
 	{ "stats", "", "what the module holds", 0, 0, cmd_stats },
+	{ "stat", "[SECONDS [COUNT]]", "how that changes, a line every so many seconds",
+	  0, 2, cmd_stat },
 	{ "probe", "", "what the module can do", 0, 0, cmd_probe },
 	{ "version", "", "of this program, the library and the module", 0, 0, cmd_version },
 

@@ -325,11 +325,29 @@ static int ask_stats(int dev, void *to)
 	return vmo_device_stats(dev, to, sizeof(struct vmo_stats));
 }
 
+enum status stats_ask(struct call *call, struct vmo_stats *stats)
+{
+	return ask_device(call, ask_stats, stats);
+}
+
+struct json_object *stats_json(const struct vmo_stats *stats, const struct vmo_stats *before)
+{
+	struct json_object *json = json_object_new_object();
+	const struct number *number;
+
+	if (!before)
+		add_numbers(json, stats_numbers, stats, SIZE_MAX);
+	for (number = stats_numbers; before && number->name; number++)
+		json_object_object_add(json, number->name,
+				       json_object_new_int64(number_of(stats, number) -
+							     number_of(before, number)));
+	return json;
+}
+
 enum status cmd_stats(struct call *call)
 {
 	struct vmo_stats stats;
-	struct json_object *json;
-	enum status status = ask_device(call, ask_stats, &stats);
+	enum status status = stats_ask(call, &stats);
 
 	if (status)
 		return status;
@@ -337,9 +355,7 @@ enum status cmd_stats(struct call *call)
 		put_numbers(stats_numbers, &stats);
 		return OK;
 	}
-	json = json_object_new_object();
-	add_numbers(json, stats_numbers, &stats, SIZE_MAX);
-	answer(call, "stats", json);
+	answer(call, "stats", stats_json(&stats, NULL));
 	return OK;
 }
 

@@ -26,6 +26,7 @@ _vmoctl()
 			$(_vmoctl_objects)"
 		;;
 	help:*) words=$(vmoctl help 2>/dev/null | sed -n 's/^[ *] \([a-z][a-z-]*\) .*/\1/p') ;;
+	stat:*) COMPREPLY=(); return ;;
 	run:*|dump:*) compopt -o default; COMPREPLY=(); return ;;
 	*) words=$(_vmoctl_objects) ;;
 	esac

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 #include <vmo.h>
 
 /* Exit codes, too; those of diff are as in diff(1). */
@@ -277,6 +278,24 @@ bool parse_rights(struct call *call, const char *text, unsigned int *rights);
 /* Shell name and object's name, escaped; to be freed. */
 char *member_title(const struct member *member);
 
+/* ---- live.c: commands that go on until somebody ends them ------------------------- */
+
+/* SIGINT and SIGTERM are no failure from here on. In a session that is the shell's business. */
+void live_begin(const struct call *call);
+
+/* Until @fd (or -1) can be read, or the time is over (NULL: never). False if it is to end. */
+bool live_wait(int fd, const struct timespec *timeout);
+
+/* A line was printed. False if it is to end. */
+bool live_flush(void);
+
+/* ---- info.c ------------------------------------------------------------------------ */
+
+enum status stats_ask(struct call *call, struct vmo_stats *stats);
+
+/* All fields; with @before how much more there is of each. */
+struct json_object *stats_json(const struct vmo_stats *stats, const struct vmo_stats *before);
+
 /* ---- progress.c ------------------------------------------------------------------ */
 
 struct progress {
@@ -373,6 +392,7 @@ enum status cmd_list(struct call *call);
 enum status cmd_tree(struct call *call);
 enum status cmd_usage(struct call *call);
 enum status cmd_stats(struct call *call);
+enum status cmd_stat(struct call *call);
 enum status cmd_probe(struct call *call);
 enum status cmd_version(struct call *call);
 

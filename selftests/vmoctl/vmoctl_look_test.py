@@ -287,8 +287,10 @@ class Completion(Case):
         self.assertEqual(["default"], self.complete("map", "--svg", "="))
         self.assertEqual(["default"], self.complete("map", "--svg", "=", "x"))
         with Shell() as shell:
-            shell.do("create theirs 1")
+            theirs = shell.do("create theirs 1")["object"]["id"]
             self.assertIn(shell.fd_of("theirs"), self.complete("map", ""))
+            self.assertIn(str(theirs), self.complete("watch", ""))
+            self.assertEqual([], self.complete("stat", ""))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,11 @@ static const struct argp_option harvest_options[] = {
 	{ 0 }
 };
 
+static const struct argp_option watch_options[] = {
+	{ .name = "count", .key = OPT_COUNT, .arg = "N", .doc = "end after so many events" },
+	{ 0 }
+};
+
 static const struct argp_option run_options[] = {
 	OPTION("echo", OPT_ECHO, "print each line before it is run"),
 	{ 0 }
@@ -114,6 +119,8 @@ const struct command commands[] = {
 	{ "stats", "", "what the module holds", 0, 0, cmd_stats },
 	{ "stat", "[SECONDS [COUNT]]", "how that changes, a line every so many seconds",
 	  0, 2, cmd_stat },
+	{ "watch", "[ID]", "what becomes of objects, as it happens", 0, 1, cmd_watch,
+	  watch_options },
 	{ "probe", "", "what the module can do", 0, 0, cmd_probe },
 	{ "version", "", "of this program, the library and the module", 0, 0, cmd_version },
 
@@ -257,6 +264,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	if (key == OPT_SVG)
 		call->svg = arg;
+	if (key == OPT_COUNT)
+		call->count = arg;
 	call->options |= 1U << key;
 	return 0;
 }

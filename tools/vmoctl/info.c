@@ -178,6 +178,11 @@ static void put_bits(const struct bit *bit, uint64_t bits)
 	putchar('\n');
 }
 
+struct json_object *flags_json(uint64_t flags)
+{
+	return bits_json(info_bits, flags);
+}
+
 struct json_object *member_json(const struct member *member)
 {
 	struct json_object *json = json_object_new_object();
@@ -189,7 +194,7 @@ struct json_object *member_json(const struct member *member)
 		json_object_object_add(json, "kind", json_object_new_string(kind_text(member)));
 	add_numbers(json, info_numbers, &member->info, member->full ? SIZE_MAX : PROC_NUMBERS);
 	if (member->full)
-		json_object_object_add(json, "flags", bits_json(info_bits, member->info.flags));
+		json_object_object_add(json, "flags", flags_json(member->info.flags));
 	return json;
 }
 

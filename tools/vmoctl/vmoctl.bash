@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Completion of vmoctl for bash: commands, their options, PID/FD of objects, files.
+# Completion of vmoctl for bash: commands, their options, PID/FD and ids of objects, files.
 
 _vmoctl()
 {
@@ -26,6 +26,7 @@ _vmoctl()
 			$(_vmoctl_objects)"
 		;;
 	help:*) words=$(vmoctl help 2>/dev/null | sed -n 's/^[ *] \([a-z][a-z-]*\) .*/\1/p') ;;
+	watch:*) words=$(vmoctl list 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $1 }') ;;
 	stat:*) COMPREPLY=(); return ;;
 	run:*|dump:*) compopt -o default; COMPREPLY=(); return ;;
 	*) words=$(_vmoctl_objects) ;;

@@ -67,7 +67,7 @@ struct ctl {
 enum opt {
 	OPT_RESIZABLE = 1, OPT_EXEC, OPT_LONGTERM, OPT_NO_WRITE, OPT_COPY_PINNED, OPT_RAW, OPT_ALL,
 	OPT_BYTES, OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_NO_FAIL, OPT_ECHO, OPT_KEEP_BASE,
-	OPT_CONTENT, OPT_KEEP, OPT_SVG, OPT_JSON, OPT_PRETTY, OPT_HELP,
+	OPT_CONTENT, OPT_KEEP, OPT_SVG, OPT_COUNT, OPT_JSON, OPT_PRETTY, OPT_HELP,
 };
 
 struct call {
@@ -75,6 +75,7 @@ struct call {
 	const struct command *command;
 	unsigned int options;	/* 1 << OPT_* */
 	const char *svg;	/* file of --svg, or NULL */
+	const char *count;	/* number of --count, or NULL */
 	int argc;
 	char **argv;		/* without the command's name */
 };
@@ -267,6 +268,9 @@ void members_free(struct members *members);
 void members_note_hidden(const struct members *members);
 struct member *member_find(const struct members *members, uint64_t id);
 const char *kind_text(const struct member *member);
+
+/* Of VMO_INFO_* bits: their names. */
+struct json_object *flags_json(uint64_t flags);
 struct json_object *member_json(const struct member *member);
 
 /* Of VMO_RIGHT_* bits: their names. */
@@ -393,6 +397,7 @@ enum status cmd_tree(struct call *call);
 enum status cmd_usage(struct call *call);
 enum status cmd_stats(struct call *call);
 enum status cmd_stat(struct call *call);
+enum status cmd_watch(struct call *call);
 enum status cmd_probe(struct call *call);
 enum status cmd_version(struct call *call);
 

@@ -215,7 +215,7 @@ class Foreign(Case):
         self.assertLess(0, listed["hidden_processes"])
 
     def test_seen_but_not_taken(self):
-        """What /proc says has to do where ptrace is not allowed."""
+        """What /proc says has to do where neither ptrace nor netlink is allowed."""
         if not os.path.exists("/proc/sys/kernel/seccomp"):
             self.skipTest("this kernel has no seccomp filters")
         deny = ("import ctypes, os, sys\n"
@@ -225,10 +225,10 @@ class Foreign(Case):
                 " ('k', ctypes.c_uint)]\n"
                 "class P(ctypes.Structure):\n"
                 " _fields_ = [('n', ctypes.c_ushort), ('p', ctypes.c_void_p)]\n"
-                # if (nr == pidfd_getfd) return EPERM; allow
-                "f = (F * 4)(F(0x20, 0, 0, 0), F(0x15, 0, 1, 438), F(6, 0, 0, 0x50001),"
-                " F(6, 0, 0, 0x7fff0000))\n"
-                "p = P(4, ctypes.cast(f, ctypes.c_void_p))\n"
+                # if (nr == pidfd_getfd || nr == socket) return EPERM; allow
+                "f = (F * 5)(F(0x20, 0, 0, 0), F(0x15, 1, 0, 438), F(0x15, 0, 1, 41),"
+                " F(6, 0, 0, 0x50001), F(6, 0, 0, 0x7fff0000))\n"
+                "p = P(5, ctypes.cast(f, ctypes.c_void_p))\n"
                 "assert not libc.prctl(38, 1, 0, 0, 0)\n"
                 "assert not libc.prctl(22, 2, ctypes.byref(p))\n"
                 "os.execv(sys.argv[1], sys.argv[1:])\n")

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of vmoctl watch and stat; as vmoctl_test."""
+"""Tests of vmoctl watch and stat, and of listing what only netlink tells of; as vmoctl_test."""
 
+import ctypes
 import json
 import os
 import re
@@ -320,6 +321,67 @@ class Stat(Case):
         done = ctl("stat", **NOBODY)
         self.assertEqual((1, ""), (done.returncode, done.out))
         self.assertIn("(EACCES)\nvmoctl: ", done.err)
+
+
+class Mapped(Case):
+    """An object that nobody holds a descriptor of."""
+
+    def setUp(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = [ctypes.c_void_p] + [ctypes.c_size_t] + 3 * [ctypes.c_int] + \
+            [ctypes.c_long]
+        with Shell() as shell:
+            self.id = shell.do("create mapped 64K")["object"]["id"]
+            shell.do("write mapped 0 x")
+            shell.do("clone mapped held")
+            fd = os.open(f"/proc/{shell.fd_of('mapped').replace('/', '/fd/')}", os.O_RDWR)
+            at = libc.mmap(None, 1 << 16, 3, 1, fd, 0)
+            os.close(fd)
+        self.assertNotIn(at, (None, ctypes.c_void_p(-1).value))
+        self.addCleanup(libc.munmap, ctypes.c_void_p(at), ctypes.c_size_t(1 << 16))
+        self.unmap = lambda: libc.munmap(ctypes.c_void_p(at), ctypes.c_size_t(1 << 16))
+
+    def listed(self, *args, **more):
+        done = ctl("--json", "list", *args, **more)
+        self.assertEqual(0, done.returncode)
+        return {o["id"]: o for o in documents(done.out)[0]["list"]["objects"]}
+
+    def test_list(self):
+        seen = self.listed()[self.id]
+        self.assertEqual(("mapped", "object", 0, 1 << 16, PAGE, PAGE, 0, 0),
+                         tuple(seen[k] for k in ("name", "kind", "parent_id", "content_size",
+                                                 "committed_bytes", "private_bytes",
+                                                 "shared_bytes", "pinned_bytes")))
+        self.assertNotIn("holders", seen)
+        self.assertNotIn("change_events", seen)
+        self.assertIn("generation", seen)
+        self.assertRegex(self.good(ctl("list")),
+                         rf"(?m)^ *{self.id}  object +64K +4K +0 +4K +0  mapped$")
+        self.assertRegex(self.good(ctl("tree")), rf"(?m)^mapped +{self.id}  object ")
+        self.assertIn(f"object {self.id}, 64K", self.good(ctl("graph")))
+        with Shell() as shell:
+            self.assertEqual([], shell.do("list")["list"]["objects"])
+            listed = shell.do("list --all")["list"]["objects"]
+            self.assertIn(self.id, [o["id"] for o in listed])
+        self.unmap()
+        self.assertNotIn(self.id, self.listed())
+
+    def test_of_others(self):
+        """Without CAP_SYS_ADMIN, list does not tell of it."""
+        self.assertNotIn(self.id, self.listed(**NOBODY))
+
+    def test_descriptors_know_more(self):
+        """What has a descriptor is told of once, with all that it tells."""
+        with Shell() as shell:
+            held = shell.do("create held 4K")["object"]["id"]
+            pid, fd = map(int, shell.fd_of("held").split("/"))
+            seen = self.listed()[held]
+            self.assertEqual([{"pid": pid, "fd": fd, "command": "vmoctl"}], seen["holders"])
+            self.assertEqual(0, seen["change_events"])
+        listed = documents(ctl("--json", "list").out)[0]["list"]["objects"]
+        ids = [o["id"] for o in listed]
+        self.assertEqual(sorted(set(ids)), ids)
 
 
 if __name__ == "__main__":

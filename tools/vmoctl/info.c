@@ -67,7 +67,7 @@ struct number {
 
 #define NUMBER_OF(_type, _field, _bytes)	{ #_field, offsetof(_type, _field), _bytes }
 
-/* Those that /proc tells, too, come first. */
+/* Those that /proc tells, too, come first; last what only a descriptor tells. */
 static const struct number info_numbers[] = {
 #define NUMBER(_field, _bytes)	NUMBER_OF(struct vmo_info, _field, _bytes)
 	NUMBER(id, false),
@@ -89,6 +89,7 @@ static const struct number info_numbers[] = {
 };
 
 #define PROC_NUMBERS	4
+#define NETLINK_NUMBERS	(sizeof(info_numbers) / sizeof(info_numbers[0]) - 2)
 
 static const struct number usage_numbers[] = {
 #define NUMBER(_field)	NUMBER_OF(struct vmo_usage, _field, true)
@@ -183,6 +184,13 @@ struct json_object *flags_json(uint64_t flags)
 	return bits_json(info_bits, flags);
 }
 
+static size_t known_numbers(const struct member *member)
+{
+	if (!member->full)
+		return PROC_NUMBERS;
+	return member->by_netlink ? NETLINK_NUMBERS : SIZE_MAX;
+}
+
 struct json_object *member_json(const struct member *member)
 {
 	struct json_object *json = json_object_new_object();
@@ -192,7 +200,7 @@ struct json_object *member_json(const struct member *member)
 	json_object_object_add(json, "name", json_text(member->info.name));
 	if (member->full)
 		json_object_object_add(json, "kind", json_object_new_string(kind_text(member)));
-	add_numbers(json, info_numbers, &member->info, member->full ? SIZE_MAX : PROC_NUMBERS);
+	add_numbers(json, info_numbers, &member->info, known_numbers(member));
 	if (member->full)
 		json_object_object_add(json, "flags", flags_json(member->info.flags));
 	return json;

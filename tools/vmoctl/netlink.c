@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The generic netlink family of the module: events. */
+/* The generic netlink family of the module: all objects that it tells of, and events. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
@@ -85,6 +85,64 @@ static int open_family(struct nl_sock **sock)
 		return -NLE_NOMEM;
 	err = genl_connect(*sock);
 	return err ?: genl_ctrl_resolve(*sock, VMO_FAMILY_NAME);
+}
+
+/* ---- all objects ------------------------------------------------------------------- */
+
+struct dump {
+	void (*add)(void *arg, const struct vmo_info *info);
+	void *arg;
+	bool end;
+};
+
+static int on_object(struct nl_msg *msg, void *arg)
+{
+	struct dump *dump = arg;
+	struct told told;
+
+	if (interrupted)
+		return NL_STOP;
+	if (parse(msg, &told) && told.attrs[VMO_A_OBJECT_COMMITTED_BYTES])
+		dump->add(dump->arg, &told.info);
+	return NL_OK;
+}
+
+static int on_finish(struct nl_msg *msg, void *arg)
+{
+	struct dump *dump = arg;
+
+	dump->end = true;
+	return NL_STOP;
+}
+
+static int ask_for_all(struct nl_sock *sock, int family)
+{
+	struct nl_msg *msg = nlmsg_alloc();
+	int err = -NLE_NOMEM;
+
+	if (!msg)
+		return err;
+	if (genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, NLM_F_DUMP, VMO_CMD_OBJECT_GET,
+			VMO_FAMILY_VERSION) && !nla_put_flag(msg, VMO_A_OBJECT_USAGE))
+		err = nl_send_auto(sock, msg);
+	nlmsg_free(msg);
+	return err;
+}
+
+void netlink_objects(void (*add)(void *arg, const struct vmo_info *info), void *arg)
+{
+	struct dump dump = { .add = add, .arg = arg };
+	struct nl_sock *sock;
+	int family = open_family(&sock);
+
+	if (family > 0) {
+		nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_object, &dump);
+		nl_socket_modify_cb(sock, NL_CB_FINISH, NL_CB_CUSTOM, on_finish, &dump);
+		dump.end = ask_for_all(sock, family) < 0;
+		while (!dump.end && !interrupted && nl_recvmsgs_default(sock) >= 0)
+			;
+	}
+	nl_socket_free(sock);
 }
 
 /* ---- events ------------------------------------------------------------------------ */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Which objects there are: those that have a name here, or those behind the
- * descriptors of all processes that we may look into. An object that somebody
- * only maps is not found. Where a descriptor may be seen but not taken, there
- * is what /proc/PID/fdinfo says.
+ * descriptors of all processes that we may look into, and those that the
+ * module tells of by netlink: with CAP_SYS_ADMIN all, such as what somebody only
+ * maps. Where a descriptor may be seen but not taken, and netlink does not tell,
+ * there is what /proc/PID/fdinfo says.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -37,13 +38,18 @@ void members_free(struct members *members)
 	free(members->all);
 }
 
+static int quality(const struct member *member)
+{
+	return member->full ? 2 - member->by_netlink : 0;
+}
+
 static int by_id(const void *a, const void *b)
 {
 	const struct member *x = a, *y = b;
 
 	if (x->info.id != y->info.id)
 		return x->info.id < y->info.id ? -1 : 1;
-	return (x->full < y->full) - (x->full > y->full);	/* the better first */
+	return quality(y) - quality(x);		/* the better first */
 }
 
 struct member *member_find(const struct members *members, uint64_t id)
@@ -289,6 +295,24 @@ static enum status scan_names(struct call *call, struct members *members)
 	return OK;
 }
 
+static void add_told(void *arg, const struct vmo_info *info)
+{
+	struct member *member = append(arg);
+
+	member->info = *info;
+	member->full = true;
+	member->by_netlink = true;
+}
+
+static enum status scan_everybody(struct call *call, struct members *members)
+{
+	enum status status = scan_all(call, members);
+
+	if (!status)
+		netlink_objects(add_told, members);
+	return !status && interrupted ? fail(call, EINTR, "cannot ask for all objects") : status;
+}
+
 void members_note_hidden(const struct members *members)
 {
 	fflush(stdout);
@@ -302,7 +326,7 @@ enum status members_collect(struct call *call, bool everybody, struct members *m
 	enum status status = scan_names(call, members);
 
 	if (!status && (everybody || !call->ctl->session))
-		status = scan_all(call, members);
+		status = scan_everybody(call, members);
 	sort(members);
 	return status;
 }

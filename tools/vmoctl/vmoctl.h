@@ -245,10 +245,11 @@ struct holder {
 	char command[16];
 };
 
-/* An object that somebody holds. */
+/* An object; somebody holds it, if only by a mapping or a pin. */
 struct member {
 	struct vmo_info info;
 	bool full;		/* else only what /proc says is known: id to children */
+	bool by_netlink;	/* then it is full, but for change_events and rights */
 	const char *label;	/* name in the shell, or NULL */
 	struct holder *holders;
 	size_t nr_holders;
@@ -281,6 +282,11 @@ bool parse_rights(struct call *call, const char *text, unsigned int *rights);
 
 /* Shell name and object's name, escaped; to be freed. */
 char *member_title(const struct member *member);
+
+/* ---- netlink.c -------------------------------------------------------------------- */
+
+/* Of all objects that the module tells of, with what they hold; of none if it does not. */
+void netlink_objects(void (*add)(void *arg, const struct vmo_info *info), void *arg);
 
 /* ---- live.c: commands that go on until somebody ends them ------------------------- */
 

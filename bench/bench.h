@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct vmo_stats;
+
 #define PAGE	4096UL
 #define MIB	(1UL << 20)
 
@@ -76,6 +78,7 @@ __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...
 int vmo_new(size_t size);
 int vmo_snapshot(int fd, size_t size);
 void vmo_commit(int fd, size_t size);
+void vmo_stats(struct vmo_stats *stats);
 int memfd_new(size_t size);
 char *map_shared(int fd, size_t size);
 char *map_private(int fd, size_t size);
@@ -122,5 +125,7 @@ void bench_first_write(void);
 void bench_cow(void);
 void bench_snapshot(void);
 void bench_lookup(void);
+void bench_rewind(void);
+void bench_harvest(void);
 
 #endif

@@ -13,16 +13,30 @@
 
 #include "bench.h"
 
+static int device(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open("/dev/vmo", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die("/dev/vmo");
+	return fd;
+}
+
 int vmo_new(size_t size)
 {
 	struct vmo_create create = { .size = size };
-	static int device = -1;
 
-	if (device < 0)
-		device = open("/dev/vmo", O_RDWR | O_CLOEXEC);
-	if (device < 0 || ioctl(device, VMO_CREATE, &create))
+	if (ioctl(device(), VMO_CREATE, &create))
 		die("a new object");
 	return create.fd;
+}
+
+void vmo_stats(struct vmo_stats *stats)
+{
+	if (ioctl(device(), VMO_STATS, stats))
+		die("stats");
 }
 
 int vmo_snapshot(int fd, size_t size)

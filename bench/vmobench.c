@@ -33,6 +33,8 @@ static const struct {
 	{ "cow", bench_cow },
 	{ "snapshot", bench_snapshot },
 	{ "lookup", bench_lookup },
+	{ "rewind", bench_rewind },
+	{ "harvest", bench_harvest },
 };
 
 #define NR_GROUPS	(sizeof(groups) / sizeof(groups[0]))

@@ -1120,7 +1120,6 @@ static int note_changes(struct vmo_cow_pages *cow)
 
 int vmo_cow_rewind(struct vmo_cow_pages *cow)
 {
-	struct vmo_page_tree old;
 	int ret;
 
 	if (!cow->has_base)
@@ -1134,13 +1133,11 @@ int vmo_cow_rewind(struct vmo_cow_pages *cow)
 		return ret;
 	}
 	revoke_changes(cow);
+	vmo_tree_rewind(&cow->tree, &cow->base_tree, cow->epoch);
 	/* What is the base's from here on is nobody's to write: nothing counts as ours. */
 	cow->epoch = next_epoch();
-	old = cow->tree;
-	vmo_tree_clone(&cow->tree, &cow->base_tree);
 	WRITE_ONCE(cow->end, cow->base_end);	/* read without the lock, as a hint */
 	vmo_cow_unlock_excl(cow);
-	vmo_tree_drop(&old);
 	vmo_cow_changed(cow, true);
 	return 0;
 }

@@ -1347,6 +1347,124 @@ void vmo_tree_usage_both(const struct vmo_page_tree *tree, const struct vmo_page
 }
 
 /**
+ * struct back - the state of a walk that makes one tree as another is
+ * @epoch: whose *mine* tells what was written since the two were alike
+ * @keep: how many more pages may be kept
+ */
+struct back {
+	u64 epoch;
+	unsigned long keep;
+};
+
+/* What @leaf has in its place, with a share for the caller. */
+static void *slot_share(struct vmo_leaf *leaf, unsigned int i)
+{
+	void *slot;
+
+	spin_lock(&leaf->lock);
+	slot = leaf->slot[i];
+	if (vmo_slot_page(slot))
+		vmo_page_share(slot);
+	spin_unlock(&leaf->lock);
+	return slot;
+}
+
+/* Whether @page, which no PTE shows any more, has the bytes of @from now. */
+static bool page_back(struct page *page, struct page *from)
+{
+	return page && from && vmo_page_shares(page) == 1 && !vmo_page_held(page, 0) &&
+	       !vmo_page_poisoned(page) && !vmo_page_copy(page, from);
+}
+
+/* True if the page of ours stays. */
+static bool slot_back(struct vmo_leaf *leaf, struct vmo_leaf *base, unsigned int i, bool keep)
+{
+	void *slot = slot_share(base, i), *old = leaf->slot[i];
+
+	keep = keep && page_back(vmo_slot_page(old), vmo_slot_page(slot));
+	if (!keep) {
+		spin_lock(&leaf->lock);
+		leaf->slot[i] = slot;
+		spin_unlock(&leaf->lock);
+	}
+	slot = vmo_slot_page(keep ? slot : old);
+	if (slot)
+		vmo_page_unshare(slot);
+	return keep;
+}
+
+/*
+ * What was written since the last time will be written again, most likely: its page
+ * stays, and is written over, which saves its next writer a page, a copy, and often a
+ * leaf. The rest goes. True if any page stays; else @leaf is good for nothing more.
+ */
+static bool leaf_back(struct back *back, struct vmo_leaf *leaf, struct vmo_leaf *base)
+{
+	u64 keep = leaf->writable | (leaf->epoch == back->epoch ? leaf->mine : 0), kept = 0;
+	unsigned int i;
+	u64 mask = keep ? diff_slots(leaf, base) : 0;
+
+	if (!(keep & mask))
+		return false;
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i) &&
+		    slot_back(leaf, base, i, keep & BIT_ULL(i) && back->keep))
+			kept |= BIT_ULL(i);
+	back->keep -= min_t(unsigned long, back->keep, hweight64(kept));
+	spin_lock(&leaf->lock);
+	leaf->writable = 0;
+	spin_unlock(&leaf->lock);
+	cond_resched();
+	return kept;
+}
+
+static struct vmo_node *node_back(struct back *back, struct vmo_node *node,
+				  struct vmo_node *base);
+
+static bool inner_back(struct back *back, struct vmo_inner *inner, struct vmo_inner *base)
+{
+	struct vmo_node *child, *of_base;
+	bool kept = false;
+	unsigned int i;
+
+	for (i = 0; i < VMO_INNER_SLOTS; i++) {
+		child = inner->slot[i];
+		of_base = slot_load(&base->slot[i]);
+		if (child == of_base)
+			continue;
+		inner->slot[i] = node_back(back, child, of_base);
+		kept |= inner->slot[i] != of_base;
+	}
+	return kept;
+}
+
+/* Takes the reference to @node, and returns what stands there, with one. */
+static struct vmo_node *node_back(struct back *back, struct vmo_node *node,
+				  struct vmo_node *base)
+{
+	vmo_count_visit();
+	if (node && base && node->level == base->level && vmo_refs_exclusive(&node->refs) &&
+	    (node->level ? inner_back(back, to_inner(node), to_inner(base)) :
+			   leaf_back(back, to_leaf(node), to_leaf(base))))
+		return node;
+	if (base)
+		refcount_inc(&base->refs);
+	if (node)
+		node_put(node);
+	return base;
+}
+
+void vmo_tree_rewind(struct vmo_page_tree *tree, const struct vmo_page_tree *base, u64 epoch)
+{
+	struct back back = { .epoch = epoch, .keep = VMO_REWIND_KEEP };
+
+	if (tree->root == base->root)
+		return;
+	tree->root = node_back(&back, tree->root, base->root);
+	vmo_tree_fold_writable(tree, 0, VMO_KEY_MAX);
+}
+
+/**
  * struct changes - the state of a walk over what differs
  * @w: the range
  * @fn: who is told
@@ -1364,8 +1482,6 @@ static void change_nodes(struct changes *c, struct vmo_node *a, struct vmo_node 
 	unsigned int i, to;
 	u64 mask;
 
-	if (a == b)
-		return;
 	vmo_count_visit();
 	if (!level) {
 		mask = a && b ? diff_slots(to_leaf(a), to_leaf(b)) :
@@ -1377,9 +1493,13 @@ static void change_nodes(struct changes *c, struct vmo_node *a, struct vmo_node 
 		return;
 	}
 	window_slots(&c->w, base, level, &i, &to);
-	for (; i <= to; i++)
-		change_nodes(c, diff_child(a, level, i), diff_child(b, level, i), level - 1,
-			     base + ((pgoff_t)i << span_shift(level - 1)));
+	for (; i <= to; i++) {
+		struct vmo_node *ca = diff_child(a, level, i), *cb = diff_child(b, level, i);
+
+		if (ca != cb)
+			change_nodes(c, ca, cb, level - 1,
+				     base + ((pgoff_t)i << span_shift(level - 1)));
+	}
 }
 
 void vmo_tree_changes(const struct vmo_page_tree *tree, const struct vmo_page_tree *base,
@@ -1389,6 +1509,6 @@ void vmo_tree_changes(const struct vmo_page_tree *tree, const struct vmo_page_tr
 	unsigned int level = max(ra ? ra->level : 0, rb ? rb->level : 0);
 	struct changes c = { .w = { .first = first, .last = last }, .fn = fn, .arg = arg };
 
-	if (!window_misses(&c.w, 0, level))
+	if (ra != rb && !window_misses(&c.w, 0, level))
 		change_nodes(&c, ra, rb, level, 0);
 }

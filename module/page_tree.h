@@ -342,6 +342,19 @@ typedef void (*vmo_change_fn)(struct vmo_leaf *leaf, pgoff_t start, u64 mask, vo
 void vmo_tree_changes(const struct vmo_page_tree *tree, const struct vmo_page_tree *base,
 		      pgoff_t first, pgoff_t last, vmo_change_fn fn, void *arg);
 
+/* So many pages stay where they are, so that what an idle tree holds is bounded. */
+#define VMO_REWIND_KEEP	4096UL
+
+/*
+ * vmo_tree_rewind - make @tree as @base is, of which it once was a clone
+ *
+ * Pages that only @tree has, and that were written since @epoch began, stay and get the
+ * bytes of @base's, up to VMO_REWIND_KEEP of them; all else is shared with @base again.
+ * No PTE shows any key that differs. Writable bits are gone afterwards. Lock: exclusive.
+ * Cannot fail; may sleep.
+ */
+void vmo_tree_rewind(struct vmo_page_tree *tree, const struct vmo_page_tree *base, u64 epoch);
+
 /* Lets @dst, an empty tree, have all of @src, node for node. Lock: shared, of @src. */
 void vmo_tree_clone(struct vmo_page_tree *dst, const struct vmo_page_tree *src);
 

@@ -182,7 +182,7 @@ static int do_rewind(struct content *c, struct content **child)
 		ret = vmo_cow_rewind(&new->cow);
 	if (!ret)
 		shim_fail_nth = 0;	/* this was all of it */
-	CHECK(ret || page_at(new, 4) == page_at(c, 4));
+	CHECK(ret || get(new, 4) == get(c, 4));
 	content_free(new);
 	return ret;
 }

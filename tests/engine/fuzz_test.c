@@ -70,7 +70,7 @@ static unsigned long births;
 static bool copying;		/* own() expects that the page is replaced */
 static struct member *revoking;	/* a snapshot of it is being taken */
 static struct {
-	unsigned long writes, shared, depth, snaps, failed, moved, rewinds, harvested;
+	unsigned long writes, shared, depth, snaps, failed, moved, rewinds, stayed, harvested;
 } stats;
 
 static void say_where(void)
@@ -614,6 +614,21 @@ static void keep_base(struct member *m)
 	}
 }
 
+/* Only what was written since the last time keeps its page. */
+static void go_back(struct member *m, int i)
+{
+	struct version *v = m->v[i], *base = m->base[i];
+	struct page *page = v ? v->page : NULL;
+	bool stays = v && base && v != base && is_ours(m, i) && (m->mine[i] || m->writable[i]) &&
+		     !foreign(page);
+
+	leave(m, i);
+	m->v[i] = stays ? fresh(base->data, page) : base;
+	stats.stayed += stays;
+	if (base && !stays)
+		base->members++;
+}
+
 static void rewind_member(struct member *m)
 {
 	int i, ret;
@@ -631,12 +646,8 @@ static void rewind_member(struct member *m)
 			tell(m, i, !ret);
 	if (ret)
 		return;
-	for (i = 0; i < KEYS; i++) {
-		leave(m, i);
-		m->v[i] = m->base[i];
-		if (m->v[i])
-			m->v[i]->members++;
-	}
+	for (i = 0; i < KEYS; i++)
+		go_back(m, i);
 	m->end = m->base_end;
 	stats.rewinds++;
 	check_range(m, 0, KEYS - 1);
@@ -1212,7 +1223,8 @@ int main(int argc, char **argv)
 	depth = (double)stats.depth / stats.writes;
 	printf("# seed %lu: %lu operations, %lu snapshots, %lu failures injected, ", seed, op_nr,
 	       stats.snaps, stats.failed);
-	printf("%lu keys moved, %lu rewinds, %lu keys harvested, ", stats.moved, stats.rewinds,
+	printf("%lu keys moved, %lu rewinds, %lu pages stayed, %lu keys harvested, ", stats.moved,
+	       stats.rewinds, stats.stayed,
 	       stats.harvested);
 	printf("%lu writes, %.1f %% to shared leaves, mean depth %.1f\n", stats.writes, shared,
 	       depth);

@@ -146,23 +146,29 @@ static void add_gathered(struct vmo_cow_pages *cow, pgoff_t base, u64 written, u
 	}
 }
 
+/* Of the leaf that starts at @base: whole leaves are within a word. */
+static u64 dirty_bits(const struct run *run, pgoff_t base)
+{
+	unsigned long word = run->dirty[(base - run->first) / BITS_PER_LONG];
+
+	return (word >> (base - run->first) % BITS_PER_LONG) & GENMASK_ULL(VMO_LEAF_SLOTS - 1, 0);
+}
+
 /* True if marks of pages were cleared, or with @keep would have been. */
 static bool gather_leaf(struct run *run, struct vmo_leaf *leaf, pgoff_t base, bool keep)
 {
-	u64 written = 0, held = 0, marked = 0;
+	u64 written = dirty_bits(run, base), held = 0, marked = 0, left;
 	struct page *page;
 	unsigned int i;
 
 	spin_lock(&leaf->lock);
-	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
-		if (!(leaf->writable & BIT_ULL(i)))
-			continue;
+	written &= leaf->writable;
+	for (left = leaf->writable; left; left &= left - 1) {
+		i = __ffs64(left);
 		page = leaf->slot[i];
 		if (keep ? vmo_page_dirty(page) : vmo_page_test_clear_dirty(page))
 			marked |= BIT_ULL(i);
-		if (test_bit(base + i - run->first, run->dirty))
-			written |= BIT_ULL(i);
-		if (vmo_page_pins(page) || vmo_page_in_use(page))
+		if (vmo_page_in_use(page))	/* a pin is a use, too */
 			held |= BIT_ULL(i);
 	}
 	spin_unlock(&leaf->lock);

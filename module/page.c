@@ -217,7 +217,7 @@ bool vmo_page_in_use(struct page *page)
  */
 bool vmo_page_test_clear_dirty(struct page *page)
 {
-	return folio_test_clear_dirty(page_folio(page));
+	return PageDirty(page) && TestClearPageDirty(page);
 }
 
 bool vmo_page_dirty(struct page *page)

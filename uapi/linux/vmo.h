@@ -262,7 +262,9 @@ struct vmo_resize {
  * A child that was cloned with VMO_CLONE_KEEP_BASE, and its references, have at one
  * instant what it was cloned with, whatever its parent did since: bytes, holes, size and
  * content size. Mappings stay, and show it. What was made of the child keeps what it has.
- * The time it takes grows with the pages that were written since. A write that goes on at
+ * The time it takes grows with the pages that were written since. Up to 4,096 of these stay
+ * with the child, with the old bytes in them, for whoever writes there next; a rewind gives
+ * up those that were not written since the one before. A write that goes on at
  * the same time is undone, or comes after it as a whole page would. A page that a device
  * or a pipe holds leaves the object, as when a file is truncated.
  *

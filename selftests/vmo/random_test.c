@@ -1775,10 +1775,34 @@ static void op_resize(void)
 	put_handle(&h);
 }
 
+/* Pages of @m that nobody else has: these may stay, with the bytes of the base's. */
+static uint64_t may_stay(const struct mem *m)
+{
+	uint64_t mask = 0;
+
+	for (unsigned int page = 0; page < m->pages && page < m->back->pages; page++)
+		if (m->present & m->back->present & bit(page) && w->holders[m->id[page]] == 1)
+			mask |= bit(page);
+	return mask;
+}
+
+static bool stayed(const struct object *o, unsigned int page)
+{
+	struct vmo_page_run run;
+	struct vmo_pages arg = {
+		.offset = (page - o->first) * PS, .length = PS, .runs = (uintptr_t)&run,
+		.count = 1,
+	};
+
+	return expect(result(ioctl(o->fd, VMO_PAGES, &arg)), 0) &&
+	       !(run.state & VMO_PAGE_SHARED);
+}
+
 static void go_back(struct object *o)
 {
 	struct mem *m = o->mem;
 	struct base *base = m->back;
+	uint64_t stay = may_stay(m);
 
 	if (base->pages < m->pages)
 		cut_mem(m, base->pages);
@@ -1788,6 +1812,10 @@ static void go_back(struct object *o)
 	m->present = base->present;
 	memcpy(m->byte, base->byte, m->pages * PS);
 	for (unsigned int page = 0; page < m->pages; page++) {
+		if (stay & bit(page) && stayed(o, page)) {
+			m->id[page] = new_id();
+			continue;
+		}
 		m->id[page] = base->id[page];
 		if (m->present & bit(page))
 			w->holders[m->id[page]]++;

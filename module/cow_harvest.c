@@ -168,7 +168,7 @@ static bool gather_leaf(struct run *run, struct vmo_leaf *leaf, pgoff_t base, bo
 		page = leaf->slot[i];
 		if (keep ? vmo_page_dirty(page) : vmo_page_test_clear_dirty(page))
 			marked |= BIT_ULL(i);
-		if (vmo_page_in_use(page))	/* a pin is a use, too */
+		if (vmo_page_in_use(page, 0))	/* a pin is a use, too */
 			held |= BIT_ULL(i);
 	}
 	spin_unlock(&leaf->lock);

@@ -160,21 +160,29 @@ struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key)
 	}
 }
 
-struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key)
+void vmo_cow_try_read_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			    struct page **page)
 {
-	struct page *page;
+	pgoff_t key = first;
+	struct vmo_leaf *leaf;
 
 	lockdep_assert_held(&cow->lock);
-	page = vmo_tree_get_page(&cow->tree, key);
-	if (!page)
-		return NULL;
-	if (vmo_page_trylock(page)) {
-		if (vmo_tree_has_page(&cow->tree, key, page))
-			return page;
-		vmo_page_unlock(page);
+	leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false);
+	if (!leaf) {
+		memset(page, 0, (last - first + 1) * sizeof(*page));
+		return;
 	}
-	vmo_page_put(page);
-	return NULL;
+	spin_lock(&leaf->lock);
+	for (; key <= last; key++, page++) {
+		*page = vmo_slot_page(leaf->slot[key_slot(key)]);
+		if (!*page)
+			continue;
+		if (vmo_page_trylock(*page))
+			vmo_page_get(*page);
+		else
+			*page = NULL;
+	}
+	spin_unlock(&leaf->lock);
 }
 
 /* ---- owning ------------------------------------------------------------ */
@@ -318,13 +326,18 @@ static bool check_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t
 	if (vmo_page_shares(page) != 1)
 		return false;
 	/*
-	 * Without PTEs, and with the page lock held no new ones, nobody can get
-	 * at the page any more; who got at it before has a reference.
+	 * Whoever else once shared the page dropped its share after its PTEs, so those that
+	 * are left are ours, and who gets at the page by them may see it change. Who got at
+	 * it before has a reference beyond those of the PTEs. If there is one, it may still
+	 * be of somebody who came by our PTEs: without these, and with the page lock held no
+	 * new ones, look again.
 	 */
-	if (vmo_page_mapped(page))
-		cow->ops->unmap(cow, key, key, false);
-	if (vmo_page_held(page, callers))
-		return false;
+	if (vmo_page_in_use(page, callers)) {
+		if (vmo_page_mapped(page))
+			cow->ops->unmap(cow, key, key, false);
+		if (vmo_page_held(page, callers))
+			return false;
+	}
 	spin_lock(&path->leaf->lock);
 	set_ours(cow, path, key, flags);
 	spin_unlock(&path->leaf->lock);

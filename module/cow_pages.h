@@ -124,10 +124,11 @@ struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key);
 struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key);
 
 /*
- * For batches: the page at @key if it can be locked at once, referenced,
- * locked and still the one of its slot; else NULL. Content lock shared.
+ * For batches, of keys within a leaf: of each the page, if there is one that can be locked
+ * at once, referenced, locked and still the one of its slot; else NULL. Content lock shared.
  */
-struct page *vmo_cow_try_read_page(struct vmo_cow_pages *cow, pgoff_t key);
+void vmo_cow_try_read_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			    struct page **page);
 
 /* The page is to be mapped, or given to a device, writable. */
 #define VMO_OWN_WRITABLE	1U

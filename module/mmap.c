@@ -121,33 +121,36 @@ static void give_home(struct vmo *vmo, struct page *page, pgoff_t key)
 
 /*
  * Maps what is resident around @vmf->pgoff but not the page itself, which the
- * core does. Content lock shared. What cannot be locked at once is left out.
+ * core does: that is returned, locked, if it is there. Content lock shared.
+ * What cannot be locked at once is left out.
  */
-static void map_around(struct vm_fault *vmf, struct vmo_cow_pages *cow, pgoff_t end)
+static struct page *map_around(struct vm_fault *vmf, struct vmo_cow_pages *cow, pgoff_t end)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	pgoff_t key = max(vmf->pgoff & ~(AROUND_PAGES - 1UL), vma->vm_pgoff);
 	pgoff_t last = min3(vmf->pgoff | (AROUND_PAGES - 1UL), end - 1,
 			    vma->vm_pgoff + vma_pages(vma) - 1);
-	struct page *page[AROUND_PAGES];
-	unsigned long nr = 0;
+	unsigned long nr = last - key + 1, from, i;
+	struct page *page[AROUND_PAGES], *touched;
 
-	for (; key <= last; key++) {
-		page[nr] = key == vmf->pgoff ? NULL : vmo_cow_try_read_page(cow, key);
-		if (page[nr] && vmo_page_poisoned(page[nr])) {
-			unlock_page(page[nr]);
-			put_page(page[nr]);
-			page[nr] = NULL;
+	vmo_cow_try_read_pages(cow, key, last, page);
+	touched = page[vmf->pgoff - key];
+	page[vmf->pgoff - key] = NULL;
+	for (i = 0, from = 0; i < nr; i++) {
+		if (page[i] && vmo_page_poisoned(page[i])) {
+			unlock_page(page[i]);
+			put_page(page[i]);
+			page[i] = NULL;
 		}
-		if (page[nr]) {
-			give_home(vmf->vma->vm_private_data, page[nr], key);
-			nr++;
+		if (page[i]) {
+			give_home(vma->vm_private_data, page[i], key + i);
 			continue;
 		}
-		insert_run(vma, key - nr, page, nr);
-		nr = 0;
+		insert_run(vma, key + from, page + from, i - from);
+		from = i + 1;
 	}
-	insert_run(vma, key - nr, page, nr);
+	insert_run(vma, key + from, page + from, nr - from);
+	return touched;
 }
 
 static const struct vm_operations_struct vmo_longterm_vm_ops;
@@ -175,9 +178,9 @@ static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 					page);
 	if (write)
 		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_FAULT, page);
-	if (!(vmf->flags & FAULT_FLAG_WRITE))
-		map_around(vmf, cow, end);
-	*page = vmo_cow_read_page(cow, vmf->pgoff);
+	*page = vmf->flags & FAULT_FLAG_WRITE ? NULL : map_around(vmf, cow, end);
+	if (!*page)
+		*page = vmo_cow_read_page(cow, vmf->pgoff);
 	return 0;
 }
 

@@ -201,14 +201,14 @@ bool vmo_page_held(struct page *page, int callers)
 	return page_count(page) != 1 + callers;
 }
 
-bool vmo_page_in_use(struct page *page)
+bool vmo_page_in_use(struct page *page, int callers)
 {
 	int maps = mapcount(page), refs;
 
 	smp_rmb();	/* the references between the two looks at the PTEs */
 	refs = page_count(page);
 	smp_rmb();	/* as above */
-	return maps != mapcount(page) || refs != 1 + maps;
+	return maps != mapcount(page) || refs != 1 + maps + callers;
 }
 
 /*

@@ -82,7 +82,7 @@ bool vmo_page_held(struct page *page, int callers);
 bool vmo_page_mapped(struct page *page);
 
 /* The same of one that may have PTEs, which may come and go meanwhile. */
-bool vmo_page_in_use(struct page *page);
+bool vmo_page_in_use(struct page *page, int callers);
 
 /*
  * Was it marked as written, when a PTE was taken away or by who had a reference, since

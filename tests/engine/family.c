@@ -281,7 +281,7 @@ void map_around(struct content *c, pgoff_t first, pgoff_t last)
 
 	REQUIRE(!vmo_cow_lock_shared(&c->cow));
 	for (; first <= last && first < c->cow.end; first++) {
-		page = vmo_cow_try_read_page(&c->cow, first);
+		vmo_cow_try_read_pages(&c->cow, first, first, &page);
 		if (page)
 			install(c->map, first, page, false);
 	}

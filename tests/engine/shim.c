@@ -261,6 +261,47 @@ void kvfree(void *p)
 	free(p);
 }
 
+void *kzalloc(size_t size, int gfp)
+{
+	(void)gfp;
+	SHIM_ASSERT(!held()->leaves);
+	return inject() ? NULL : calloc(1, size);
+}
+
+void kfree(void *p)
+{
+	free(p);
+}
+
+void interval_tree_insert(struct interval_tree_node *node, struct rb_root_cached *root)
+{
+	struct interval_tree_node **at = &root->first;
+
+	while (*at && (*at)->start < node->start)
+		at = &(*at)->next;
+	node->next = *at;
+	*at = node;
+}
+
+void interval_tree_remove(struct interval_tree_node *node, struct rb_root_cached *root)
+{
+	struct interval_tree_node **at = &root->first;
+
+	while (*at != node)
+		at = &(*at)->next;
+	*at = node->next;
+}
+
+struct interval_tree_node *interval_tree_iter_first(struct rb_root_cached *root,
+						    unsigned long start, unsigned long last)
+{
+	struct interval_tree_node *node = root->first;
+
+	while (node && node->last < start)
+		node = node->next;
+	return node && node->start <= last ? node : NULL;
+}
+
 void vmo_count_visit(void)
 {
 	count(&shim.visits, 1);
@@ -391,10 +432,17 @@ bool vmo_page_held(struct page *page, int callers)
 	return __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST) != 1 + callers;
 }
 
-bool vmo_page_in_use(struct page *page)
+bool vmo_page_in_use(struct page *page, int callers)
 {
-	return __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST) !=
-	       1 + __atomic_load_n(&page->maps, __ATOMIC_SEQ_CST);
+	int maps, refs;
+
+	shim_step();
+	maps = __atomic_load_n(&page->maps, __ATOMIC_SEQ_CST);
+	shim_step();
+	refs = __atomic_load_n(&page->refs, __ATOMIC_SEQ_CST);
+	shim_step();
+	return maps != __atomic_load_n(&page->maps, __ATOMIC_SEQ_CST) ||
+	       refs != 1 + maps + callers;
 }
 
 bool vmo_page_test_clear_dirty(struct page *page)

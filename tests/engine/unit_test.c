@@ -325,6 +325,14 @@ static void t_order(void)
 	content_free(b);
 }
 
+static struct page *try_page(struct content *c, pgoff_t key)
+{
+	struct page *page;
+
+	vmo_cow_try_read_pages(&c->cow, key, key, &page);
+	return page;
+}
+
 /* inv-4.9: a mapped hole is a zero page, unmapped when the slot is filled. */
 static void t_hole(void)
 {
@@ -337,7 +345,7 @@ static void t_hole(void)
 	CHECK(vmo_cow_read_page(&c->cow, 4) == zero);
 	vmo_page_unlock(zero);
 	vmo_page_put(zero);
-	CHECK(!vmo_cow_try_read_page(&c->cow, 5));	/* never in a batch */
+	CHECK(!try_page(c, 5));				/* never in a batch */
 	vmo_cow_unlock_shared(&c->cow);
 	put(c, 4, 2, 0);
 	CHECK(c->unmaps == 1 && c->first == 4 && c->last == 4);
@@ -350,15 +358,25 @@ static void t_hole(void)
 /* inv-4.5: what cannot be locked at once is left out of a batch. */
 static void t_batch(void)
 {
-	struct content *c = content_new(0, 10);
-	struct page *page = put(c, 1, 1, 0), *got;
+	struct content *c = content_new(0, 3 * L);
+	struct page *page = put(c, 1, 1, 0), *got, *some[5];
 
+	put(c, 3, 3, 0);
+	put(c, L, 4, 0);
 	CHECK(!vmo_cow_lock_shared(&c->cow));
-	got = vmo_cow_try_read_page(&c->cow, 1);
+	got = try_page(c, 1);
 	CHECK(got == page);
-	CHECK(!vmo_cow_try_read_page(&c->cow, 1));
+	CHECK(!try_page(c, 1));
+	vmo_cow_try_read_pages(&c->cow, 0, 4, some);
+	CHECK(!some[0] && !some[1] && !some[2] && some[3]->data == 3 && !some[4]);
+	vmo_page_unlock(some[3]);
+	vmo_page_put(some[3]);
 	vmo_page_unlock(got);
 	vmo_page_put(got);
+	vmo_cow_try_read_pages(&c->cow, 2 * L, 2 * L + 4, some);
+	CHECK(!some[0] && !some[1] && !some[2] && !some[3] && !some[4]);
+	vmo_cow_try_read_pages(&c->cow, L - 1, L - 1, some);
+	CHECK(!some[0]);
 	vmo_cow_unlock_shared(&c->cow);
 	CHECK(page->refs == 1);
 	content_free(c);

@@ -13,6 +13,7 @@
 #include <linux/bitops.h>
 #include <linux/bug.h>
 #include <linux/errno.h>
+#include <linux/interval_tree.h>
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/math64.h>

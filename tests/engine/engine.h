@@ -33,6 +33,7 @@ typedef unsigned long pgoff_t;
 #define max(a, b)		({ __auto_type a_ = (a); __auto_type b_ = (b); a_ > b_ ? a_ : b_; })
 #define swap(a, b)		do { __auto_type a_ = (a); (a) = (b); (b) = a_; } while (0)
 #define min3(a, b, c)		min(min(a, b), c)
+#define max_t(t, a, b)		((t)(a) > (t)(b) ? (t)(a) : (t)(b))
 #define min_t(t, a, b)		((t)(a) < (t)(b) ? (t)(a) : (t)(b))
 #define BITS_PER_LONG		64
 #define PAGE_SIZE		4096U
@@ -163,9 +164,39 @@ static inline void list_del(struct list_head *item)
 	item->prev->next = item->next;
 }
 
+#define LIST_HEAD(name)		struct list_head name = { &name, &name }
+
+static inline void list_add_tail(struct list_head *item, struct list_head *head)
+{
+	list_add(item, head->prev);
+}
+
+static inline void list_del_init(struct list_head *item)
+{
+	list_del(item);
+	INIT_LIST_HEAD(item);
+}
+
+static inline void list_move_tail(struct list_head *item, struct list_head *head)
+{
+	list_del(item);
+	list_add_tail(item, head);
+}
+
 static inline bool list_empty(const struct list_head *head)
 {
 	return READ_ONCE(head->next) == head;
+}
+
+static inline void list_splice_init(struct list_head *list, struct list_head *head)
+{
+	if (list_empty(list))
+		return;
+	list->next->prev = head;
+	list->prev->next = head->next;
+	head->next->prev = list->prev;
+	head->next = list->next;
+	INIT_LIST_HEAD(list);
 }
 
 #define list_first_entry(head, type, member) container_of((head)->next, type, member)
@@ -286,6 +317,25 @@ bool fatal_signal_pending(struct task *task);
 #define GFP_KERNEL_ACCOUNT	0
 void *kvmalloc_array(size_t n, size_t size, int gfp);
 void kvfree(void *p);
+void *kzalloc(size_t size, int gfp);
+void kfree(void *p);
+
+/* As a list, in order. */
+struct interval_tree_node {
+	unsigned long start, last;
+	struct interval_tree_node *next;
+};
+
+struct rb_root_cached {
+	struct interval_tree_node *first;
+};
+
+#define RB_ROOT_CACHED		((struct rb_root_cached){ NULL })
+void interval_tree_insert(struct interval_tree_node *node, struct rb_root_cached *root);
+void interval_tree_remove(struct interval_tree_node *node, struct rb_root_cached *root);
+struct interval_tree_node *interval_tree_iter_first(struct rb_root_cached *root,
+						    unsigned long start, unsigned long last);
+
 #define div64_u64(a, b)		((a) / (b))
 
 void vmo_count_visit(void);

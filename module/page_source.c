@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Requests of contents to their pagers: see page_source.h, which says who locks what. */
+#include "engine.h"
+#include "page_source.h"
+
+static void put_source(struct vmo_source *source)
+{
+	if (refcount_dec_and_test(&source->refs))
+		kfree(source);
+}
+
+/* ---- the queue --------------------------------------------------------- */
+
+void vmo_queue_init(struct vmo_queue *queue, void (*ready)(struct vmo_queue *queue))
+{
+	spin_lock_init(&queue->lock);
+	INIT_LIST_HEAD(&queue->waiting);
+	INIT_LIST_HEAD(&queue->handed);
+	INIT_LIST_HEAD(&queue->sources);
+	queue->last_id = 0;
+	queue->armed = true;
+	queue->ready = ready;
+}
+
+static void enqueue(struct vmo_asked *asked, struct vmo_source *source, unsigned int type)
+{
+	struct vmo_queue *queue = source->queue;
+
+	lockdep_assert_held(&queue->lock);
+	asked->source = source;
+	asked->type = type;
+	asked->id = ++queue->last_id;
+	asked->handed = false;
+	list_add_tail(&asked->link, &queue->waiting);
+	if (!queue->armed)
+		return;
+	queue->armed = false;
+	queue->ready(queue);
+}
+
+static struct vmo_request *request_of(struct vmo_asked *asked)
+{
+	return container_of(asked, struct vmo_request, asked);
+}
+
+static void tell(struct vmo_asked *asked, struct vmo_notice *notice)
+{
+	bool complete = asked->type == VMO_ASK_COMPLETE;
+
+	notice->id = asked->id;
+	notice->key = asked->source->key;
+	notice->type = asked->type;
+	notice->first = complete ? 0 : request_of(asked)->run.start;
+	notice->last = complete ? 0 : request_of(asked)->run.last;
+}
+
+/*
+ * Whoever takes more has seen what it took before, and nobody answers VMO_ASK_COMPLETE.
+ * To @done go the links of sources that are over.
+ */
+static void drop_completed(struct vmo_queue *queue, struct list_head *done)
+{
+	struct vmo_asked *asked, *next;
+
+	list_for_each_entry_safe(asked, next, &queue->handed, link)
+		if (asked->type == VMO_ASK_COMPLETE)
+			list_move_tail(&asked->link, done);
+}
+
+static void put_completed(struct list_head *done)
+{
+	struct vmo_asked *asked, *next;
+
+	list_for_each_entry_safe(asked, next, done, link)
+		put_source(asked->source);
+}
+
+unsigned int vmo_queue_take(struct vmo_queue *queue, struct vmo_notice *notices,
+			    unsigned int room)
+{
+	struct vmo_asked *asked;
+	unsigned int nr = 0;
+	LIST_HEAD(done);
+
+	spin_lock(&queue->lock);
+	drop_completed(queue, &done);
+	while (nr < room && !list_empty(&queue->waiting)) {
+		asked = list_first_entry(&queue->waiting, struct vmo_asked, link);
+		tell(asked, &notices[nr++]);
+		asked->handed = true;
+		list_move_tail(&asked->link, &queue->handed);
+	}
+	if (list_empty(&queue->waiting))
+		queue->armed = true;
+	spin_unlock(&queue->lock);
+	put_completed(&done);
+	return nr;
+}
+
+bool vmo_queue_empty(struct vmo_queue *queue)
+{
+	return list_empty(&queue->waiting);
+}
+
+void vmo_queue_give_back(struct vmo_queue *queue)
+{
+	struct vmo_asked *asked;
+
+	spin_lock(&queue->lock);
+	list_for_each_entry(asked, &queue->handed, link)
+		asked->handed = false;
+	list_splice_init(&queue->handed, &queue->waiting);
+	queue->armed = false;
+	if (list_empty(&queue->waiting))
+		queue->armed = true;
+	else
+		queue->ready(queue);
+	spin_unlock(&queue->lock);
+}
+
+/* ---- sources ----------------------------------------------------------- */
+
+struct vmo_source *vmo_source_new(struct vmo_queue *queue, u64 key)
+{
+	struct vmo_source *source = kzalloc(sizeof(*source), GFP_KERNEL_ACCOUNT);
+	unsigned int type;
+
+	if (!source)
+		return NULL;
+	source->queue = queue;
+	source->key = key;
+	refcount_set(&source->refs, 1);
+	for (type = 0; type < VMO_ASK_TYPES; type++)
+		source->requests[type] = RB_ROOT_CACHED;
+	spin_lock(&queue->lock);
+	list_add_tail(&source->link, &queue->sources);
+	spin_unlock(&queue->lock);
+	return source;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+struct vmo_request *vmo_request_alloc(void)
+{
+	struct vmo_request *request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
+
+	if (request)
+		INIT_LIST_HEAD(&request->waiters);
+	return request;
+}
+
+void vmo_request_free(struct vmo_request *request)
+{
+	kfree(request);
+}
+
+/* The first of @type that overlaps [@first, @last]. */
+static struct vmo_request *find(struct vmo_source *source, unsigned int type, pgoff_t first,
+				pgoff_t last)
+{
+	struct interval_tree_node *run;
+
+	run = interval_tree_iter_first(&source->requests[type], first, last);
+	return run ? container_of(run, struct vmo_request, run) : NULL;
+}
+
+static void wake(struct vmo_waiter *waiter, int error)
+{
+	list_del(&waiter->link);
+	waiter->error = error;
+	WRITE_ONCE(waiter->request, NULL);
+	waiter->wake(waiter);
+}
+
+/* Nobody waits for it, and no server answers it, any more. */
+static void forget(struct vmo_request *request)
+{
+	struct vmo_source *source = request->asked.source;
+
+	interval_tree_remove(&request->run, &source->requests[request->asked.type]);
+	list_del(&request->asked.link);
+	kfree(request);
+}
+
+/* Ends it. Those whose page is in [@first, @last] get @error, the others look again. */
+static void end_request(struct vmo_request *request, pgoff_t first, pgoff_t last, int error)
+{
+	struct vmo_waiter *waiter, *next;
+	bool hit;
+
+	list_for_each_entry_safe(waiter, next, &request->waiters, link) {
+		hit = waiter->key >= first && waiter->key <= last;
+		wake(waiter, hit ? error : 0);
+	}
+	forget(request);
+}
+
+/* Puts what the caller did not have to bring along between those that are there. */
+static void add_request(struct vmo_source *source, unsigned int type, pgoff_t first,
+			pgoff_t last, struct vmo_request *request)
+{
+	request->run.start = first;
+	request->run.last = last;
+	request->missing = last - first + 1;
+	interval_tree_insert(&request->run, &source->requests[type]);
+	enqueue(&request->asked, source, type);
+}
+
+int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
+		   pgoff_t last, struct vmo_waiter *waiter, struct vmo_request **spare)
+{
+	struct vmo_request *request;
+
+	spin_lock(&source->queue->lock);
+	if (source->closed) {
+		spin_unlock(&source->queue->lock);
+		return -EBADFD;
+	}
+	request = find(source, type, first, last);
+	if (!request || request->run.start > first) {
+		/* P11: up to the one that is there. */
+		if (request)
+			last = request->run.start - 1;
+		request = *spare;
+		*spare = NULL;
+		add_request(source, type, first, last, request);
+	}
+	waiter->key = first;
+	waiter->error = 0;
+	waiter->request = request;
+	list_add_tail(&waiter->link, &request->waiters);
+	spin_unlock(&source->queue->lock);
+	return 0;
+}
+
+/* What nobody needs and nobody has seen is withdrawn. */
+static void withdraw(struct vmo_request *request)
+{
+	if (list_empty(&request->waiters) && !request->asked.handed)
+		forget(request);
+}
+
+bool vmo_source_leave(struct vmo_source *source, struct vmo_waiter *waiter)
+{
+	struct vmo_request *request;
+
+	spin_lock(&source->queue->lock);
+	request = waiter->request;
+	if (request) {
+		list_del(&waiter->link);
+		waiter->request = NULL;
+		/*
+		 * P15: the next who needs it asks anew, for the server may have
+		 * given up on what nobody waited for.
+		 */
+		if (list_empty(&request->waiters))
+			forget(request);
+	}
+	spin_unlock(&source->queue->lock);
+	return !request;
+}
+
+static void answer(struct vmo_request *request, pgoff_t first, pgoff_t last)
+{
+	struct vmo_waiter *waiter, *next;
+	pgoff_t from = max_t(pgoff_t, first, request->run.start);
+	pgoff_t to = min_t(pgoff_t, last, request->run.last);
+
+	/* Keys may be answered twice: then the rest is asked for again, if need be. */
+	request->missing -= min(request->missing, to - from + 1);
+	if (!request->missing) {
+		end_request(request, 1, 0, 0);
+		return;
+	}
+	list_for_each_entry_safe(waiter, next, &request->waiters, link)
+		if (waiter->key >= from && waiter->key <= to)
+			wake(waiter, 0);
+	withdraw(request);
+}
+
+void vmo_source_answer(struct vmo_source *source, unsigned int type, pgoff_t first,
+		       pgoff_t last)
+{
+	struct vmo_request *request;
+	pgoff_t next = first;
+
+	spin_lock(&source->queue->lock);
+	while (next <= last && (request = find(source, type, next, last))) {
+		next = request->run.last + 1;
+		answer(request, first, last);
+	}
+	spin_unlock(&source->queue->lock);
+}
+
+static void end_all(struct vmo_source *source, pgoff_t first, pgoff_t last, int error)
+{
+	struct vmo_request *request;
+	unsigned int type;
+
+	for (type = 0; type < VMO_ASK_TYPES; type++)
+		while ((request = find(source, type, first, last)))
+			end_request(request, first, last, error);
+}
+
+void vmo_source_fail(struct vmo_source *source, pgoff_t first, pgoff_t last, int error)
+{
+	spin_lock(&source->queue->lock);
+	end_all(source, first, last, error);
+	spin_unlock(&source->queue->lock);
+}
+
+void vmo_source_cut(struct vmo_source *source, pgoff_t end)
+{
+	spin_lock(&source->queue->lock);
+	end_all(source, end, ~0UL, 0);
+	spin_unlock(&source->queue->lock);
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+/* From here on nobody asks. Queue lock. */
+static void close_source(struct vmo_source *source)
+{
+	source->closed = true;
+	list_del_init(&source->link);
+	end_all(source, 0, ~0UL, -EBADFD);
+}
+
+void vmo_source_detach(struct vmo_source *source)
+{
+	spin_lock(&source->queue->lock);
+	if (!source->closed) {
+		close_source(source);
+		refcount_inc(&source->refs);
+		enqueue(&source->complete, source, VMO_ASK_COMPLETE);
+	}
+	spin_unlock(&source->queue->lock);
+}
+
+void vmo_source_release(struct vmo_source *source)
+{
+	vmo_source_detach(source);
+	put_source(source);
+}
+
+void vmo_queue_close(struct vmo_queue *queue)
+{
+	struct vmo_source *source, *next;
+	LIST_HEAD(done);
+
+	spin_lock(&queue->lock);
+	list_for_each_entry_safe(source, next, &queue->sources, link)
+		close_source(source);
+	/* No request is left, so all of them are VMO_ASK_COMPLETE. */
+	list_splice_init(&queue->waiting, &done);
+	list_splice_init(&queue->handed, &done);
+	spin_unlock(&queue->lock);
+	put_completed(&done);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What contents ask their pager for (layer L1).
+ *
+ * A *queue* belongs to a pager. A *source* ties one content to it. Who needs pages that
+ * the content does not have is a *waiter* of a *request*: a run of keys of one type.
+ * Requests of a type never overlap; whoever needs a key of one that is there joins it.
+ * The server takes requests off the queue when it likes to (nothing is sent to it), and
+ * answers ranges, asked for or not. A woken waiter knows nothing but that it has to look
+ * again, unless it is handed an error.
+ *
+ * Requests belong to nobody: one that no waiter needs any more, and that the server has
+ * not seen, is withdrawn; one that it has seen stays until it is answered, so that the
+ * rest of a run which is on its way is not asked for twice.
+ *
+ * Locking: the queue's lock covers all that is here, of all its sources. It is taken
+ * under any lock of the engine but a leaf's, and nothing is taken or allocated, and
+ * nobody sleeps, under it.
+ */
+#ifndef VMO_PAGE_SOURCE_H
+#define VMO_PAGE_SOURCE_H
+
+#include "engine.h"
+
+enum vmo_request_type {
+	VMO_ASK_READ,
+	VMO_ASK_DIRTY,
+	VMO_ASK_TYPES,
+	VMO_ASK_COMPLETE = VMO_ASK_TYPES,	/* the last notice of a source */
+};
+
+struct vmo_queue;
+struct vmo_source;
+
+/**
+ * struct vmo_notice - what the server is told of a request
+ * @id: unique in the queue
+ * @key: of the source
+ * @type: enum vmo_request_type
+ * @first: of the run; 0 for VMO_ASK_COMPLETE
+ * @last: as well
+ */
+struct vmo_notice {
+	u64 id;
+	u64 key;
+	unsigned int type;
+	pgoff_t first;
+	pgoff_t last;
+};
+
+/**
+ * struct vmo_asked - what is on a queue
+ * @link: in the queue's list, of what waits or of what was handed out
+ * @source: whose it is
+ * @id: raised with each
+ * @type: enum vmo_request_type
+ * @handed: the server has seen it
+ */
+struct vmo_asked {
+	struct list_head link;
+	struct vmo_source *source;
+	u64 id;
+	unsigned int type;
+	bool handed;
+};
+
+/**
+ * struct vmo_request - a run of keys that somebody needs, or needed
+ * @asked: its place on the queue
+ * @run: its place in the source: first and last key
+ * @missing: how many of the keys were not answered yet, at least
+ * @waiters: who is not woken yet
+ */
+struct vmo_request {
+	struct vmo_asked asked;
+	struct interval_tree_node run;
+	unsigned long missing;
+	struct list_head waiters;
+};
+
+/**
+ * struct vmo_waiter - somebody who needs a page next
+ * @link: in the request's list
+ * @request: that it waits for; NULL if it was woken, or never waited
+ * @key: the page
+ * @error: 0: look again; else why not, -errno
+ * @wake: called under the queue's lock when @request has become NULL
+ */
+struct vmo_waiter {
+	struct list_head link;
+	struct vmo_request *request;
+	pgoff_t key;
+	int error;
+	void (*wake)(struct vmo_waiter *waiter);
+};
+
+/**
+ * struct vmo_queue - what a pager has to do
+ * @lock: covers all that is here
+ * @waiting: struct vmo_asked that the server has not seen, in the order to be told
+ * @handed: those that it has, in the order in which they were told
+ * @sources: those that are not closed
+ * @last_id: of what was asked last
+ * @armed: tell about the next that comes
+ * @ready: there is something to take, and @armed was set; under the lock
+ */
+struct vmo_queue {
+	spinlock_t lock;	/* covers all that is here */
+	struct list_head waiting;
+	struct list_head handed;
+	struct list_head sources;
+	u64 last_id;
+	bool armed;
+	void (*ready)(struct vmo_queue *queue);
+};
+
+/**
+ * struct vmo_source - the tie between a content and a pager
+ * @link: in the queue's list, until it is closed
+ * @queue: the pager's; immutable
+ * @key: what the server calls it; immutable
+ * @refs: the content's, and the queue's while @complete is on it
+ * @requests: by type, none of which overlap
+ * @complete: tells the server that it is over
+ * @closed: nothing can be asked any more
+ */
+struct vmo_source {
+	struct list_head link;
+	struct vmo_queue *queue;
+	u64 key;
+	refcount_t refs;
+	struct rb_root_cached requests[VMO_ASK_TYPES];
+	struct vmo_asked complete;
+	bool closed;
+};
+
+/* An empty queue. @ready is called from then on when something is there to take. */
+void vmo_queue_init(struct vmo_queue *queue, void (*ready)(struct vmo_queue *queue));
+
+/*
+ * Tells up to @room of what waits, oldest first, and returns how many. What is left is
+ * told next; if nothing is, @ready is called with the next that comes. Whoever takes more
+ * has seen what was taken before.
+ */
+unsigned int vmo_queue_take(struct vmo_queue *queue, struct vmo_notice *notices,
+			    unsigned int room);
+bool vmo_queue_empty(struct vmo_queue *queue);
+
+/*
+ * Whoever took requests is gone, and did not answer: they wait again, ahead of all
+ * others, in the order that they had.
+ */
+void vmo_queue_give_back(struct vmo_queue *queue);
+
+/*
+ * The pager is gone: closes all sources, whose waiters get -EBADFD. The queue has to stay
+ * until the last source is released.
+ */
+void vmo_queue_close(struct vmo_queue *queue);
+
+/* A source of @queue, which is not closed. NULL: no memory. */
+struct vmo_source *vmo_source_new(struct vmo_queue *queue, u64 key);
+
+/*
+ * vmo_source_ask - wait for the page at @first
+ *
+ * Asks for as much of [@first, @last] as is not asked for yet, or joins the request that
+ * has @first. The caller has looked for the page, and holds the content lock since then,
+ * so that no answer comes in between. *@spare is a request that is not used yet, and
+ * becomes NULL if it was taken. -EBADFD: the source is closed. Else @waiter is linked
+ * until it is woken or leaves.
+ */
+int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
+		   pgoff_t last, struct vmo_waiter *waiter, struct vmo_request **spare);
+
+/* Waits no longer. True if it was woken before: @waiter->error says how. */
+bool vmo_source_leave(struct vmo_source *source, struct vmo_waiter *waiter);
+
+/* [@first, @last] is there now, or is what @type asked for: wakes who needs that next. */
+void vmo_source_answer(struct vmo_source *source, unsigned int type, pgoff_t first,
+		       pgoff_t last);
+
+/*
+ * Ends all requests that overlap [@first, @last]. Waiters whose page is in there get
+ * @error, others look again.
+ */
+void vmo_source_fail(struct vmo_source *source, pgoff_t first, pgoff_t last, int error);
+
+/* Keys from @end on do not exist any more: wakes who waits for them. */
+void vmo_source_cut(struct vmo_source *source, pgoff_t end);
+
+/*
+ * Fails all waiters with -EBADFD, as everybody who asks later. What the server has not
+ * seen it never will; it is told VMO_ASK_COMPLETE. Also if that is what it was told to do.
+ */
+void vmo_source_detach(struct vmo_source *source);
+
+/* The content is gone. Detaches, and drops the reference of vmo_source_new(). */
+void vmo_source_release(struct vmo_source *source);
+
+struct vmo_request *vmo_request_alloc(void);
+void vmo_request_free(struct vmo_request *request);
+
+#endif

@@ -4,8 +4,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import unittest
 import xml.etree.ElementTree as xml
 
 from vmoctl_util import (Case, ctl, DIR, documents, env, fetch, main, MIB, NOBODY, PAGE, path,
@@ -252,6 +254,22 @@ class Graph(Case):
             error = documents(done.stdout)[-1]["error"]
             self.assertRegex(error["message"], "dot failed with (status 3|signal 9)")
             self.assertEqual(b"4\n<svg/>\n", fetch("graph.svg"))
+
+    @unittest.skipUnless(shutil.which("dot"), "there is no Graphviz here")
+    def test_graphviz(self):
+        """The real one reads what we write, whatever the names are."""
+        drawn = path("real.svg")
+        odd = '<q\\"];&\\\\>'
+        done = run("run", "-", stdin=f'create "{odd}" 64K\nclone "{odd}" copy\n'
+                                     f"slice copy part 0 8K\ngraph copy --svg {drawn}\n")
+        # Fontconfig may have something to say about the guest's files.
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertNotIn("digraph", done.stdout)
+        drawing = xml.parse(drawn)
+        texts = [text.text for text in drawing.iter(SVG + "text")]
+        self.assertLessEqual({'<q"];&\\\\>', "copy", "part"}, set(texts))
+        kinds = [g.get("class") for g in drawing.iter(SVG + "g")]
+        self.assertEqual((3, 2), (kinds.count("node"), kinds.count("edge")))
 
     def test_no_dot(self):
         """Who has no Graphviz is told the package, and keeps the file."""

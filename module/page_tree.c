@@ -1408,9 +1408,9 @@ static bool leaf_back(struct back *back, struct vmo_leaf *leaf, struct vmo_leaf 
 		return false;
 	for (i = 0; i < VMO_LEAF_SLOTS; i++)
 		if (mask & BIT_ULL(i) &&
-		    slot_back(leaf, base, i, keep & BIT_ULL(i) && back->keep))
+		    slot_back(leaf, base, i, keep & BIT_ULL(i) && hweight64(kept) < back->keep))
 			kept |= BIT_ULL(i);
-	back->keep -= min_t(unsigned long, back->keep, hweight64(kept));
+	back->keep -= hweight64(kept);
 	spin_lock(&leaf->lock);
 	leaf->writable = 0;
 	spin_unlock(&leaf->lock);

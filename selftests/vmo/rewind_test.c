@@ -186,7 +186,7 @@ TEST_F(vmo, rewind_in_place)
 	EXPECT_EQ(before + 3, held(self->dev));
 	ASSERT_EQ(0, rewind_it(child));
 	EXPECT_EQ(before, held(self->dev));
-	dirty(map, PAGES, 1, 0, 5);
+	dirty(map, PAGES - 1, 1, 1, 5);		/* not all of the first leaf */
 	ASSERT_EQ(0, rewind_it(child));
 	EXPECT_EQ(before + 4096, held(self->dev));
 	EXPECT_EQ(-1, wrong_page(map, 0, PAGES, 100));

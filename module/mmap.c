@@ -124,6 +124,8 @@ static void give_home(struct vmo *vmo, struct page *page, pgoff_t key)
  * core does: that is returned, locked, if it is there. Content lock shared.
  * What cannot be locked at once is left out.
  */
+static_assert(AROUND_PAGES <= VMO_LEAF_SLOTS);
+
 static struct page *map_around(struct vm_fault *vmf, struct vmo_cow_pages *cow, pgoff_t end)
 {
 	struct vm_area_struct *vma = vmf->vma;

@@ -684,16 +684,32 @@ static pgoff_t widen_last(const struct vmo_cow_pages *cow, pgoff_t last)
 	return last >= cow->end - 1 ? VMO_KEY_MAX : last;
 }
 
+static u64 locked_pages(struct vmo_leaf *leaf, u64 mask)
+{
+	struct page *page;
+	u64 locked = 0;
+	unsigned int i;
+
+	spin_lock(&leaf->lock);
+	for (; mask; mask &= mask - 1) {
+		i = __ffs64(mask);
+		page = vmo_slot_page(leaf->slot[i]);
+		if (page && vmo_page_locked(page))
+			locked |= BIT_ULL(i);
+	}
+	spin_unlock(&leaf->lock);
+	return locked;
+}
+
 void vmo_cow_wait_pages(struct vmo_leaf *leaf, u64 mask)
 {
 	struct page *page;
-	unsigned int i;
 
-	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
-		if (!(mask & BIT_ULL(i)))
-			continue;
+	/* None that is unlocked is handed out any more. */
+	mask = locked_pages(leaf, mask & GENMASK_ULL(VMO_LEAF_SLOTS - 1, 0));
+	for (; mask; mask &= mask - 1) {
 		spin_lock(&leaf->lock);
-		page = vmo_slot_page(leaf->slot[i]);
+		page = vmo_slot_page(leaf->slot[__ffs64(mask)]);
 		if (page)
 			vmo_page_get(page);
 		spin_unlock(&leaf->lock);

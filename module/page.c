@@ -250,6 +250,11 @@ void vmo_page_unlock(struct page *page)
 	unlock_page(page);
 }
 
+bool vmo_page_locked(struct page *page)
+{
+	return PageLocked(page);
+}
+
 void vmo_page_wait_unlocked(struct page *page)
 {
 	folio_wait_locked(page_folio(page));

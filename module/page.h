@@ -96,6 +96,7 @@ void vmo_page_put(struct page *page);
 void vmo_page_lock(struct page *page);
 bool vmo_page_trylock(struct page *page);
 void vmo_page_unlock(struct page *page);
+bool vmo_page_locked(struct page *page);
 void vmo_page_wait_unlocked(struct page *page);
 
 /* The page that stands for a hole at @key of @content in mappings. */

@@ -155,9 +155,17 @@ struct page *page_at(struct content *c, pgoff_t key)
 
 u64 get(struct content *c, pgoff_t key)
 {
-	struct page *page = page_at(c, key);
+	struct page *page;
+	u64 data = 0;
 
-	return page ? page->data : 0;
+	CHECK(!vmo_cow_lock_shared(&c->cow));
+	page = vmo_cow_lookup(&c->cow, key);
+	vmo_cow_unlock_shared(&c->cow);
+	if (page) {
+		data = __atomic_load_n(&page->data, __ATOMIC_RELAXED);
+		vmo_page_put(page);
+	}
+	return data;
 }
 
 /* ---- mappings ---------------------------------------------------------- */

@@ -503,6 +503,14 @@ void vmo_page_unlock(struct page *page)
 	release(&page->lock);
 }
 
+bool vmo_page_locked(struct page *page)
+{
+	if (!vmo_page_trylock(page))
+		return true;
+	vmo_page_unlock(page);
+	return false;
+}
+
 void vmo_page_wait_unlocked(struct page *page)
 {
 	vmo_page_lock(page);

@@ -188,14 +188,14 @@ class Watch(Case):
             with Live("watch", *options) as watch:
                 watch.listen(self.shell)
                 watch.process.send_signal(signal.SIGSTOP)
-                self.good(ctl("run", "-", stdin="create a 1\nclose a\n" * 5000))
+                self.good(ctl("run", "-", stdin="create a 1\nclose a\n" * 2000))
                 watch.process.send_signal(signal.SIGCONT)
                 line, lines = "", 0
                 while "lost" not in line:
                     line = watch.line()
                     self.assertTrue(line)
                     lines += 1
-                self.assertLess(lines, 10000)
+                self.assertLess(lines, 4000)
                 if options:
                     self.assertEqual({"time", "event"}, set(json.loads(line)["watch"]))
                 else:

@@ -22,7 +22,7 @@
 
 #include "bench.h"
 
-#define REPETITIONS	4
+#define REPETITIONS	8
 
 static const struct {
 	const char *name;

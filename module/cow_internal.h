@@ -39,10 +39,19 @@ void vmo_cow_revoke(struct vmo_cow_pages *cow, const struct vmo_page_tree *tree,
 		    pgoff_t first, pgoff_t last);
 
 /*
+ * As vmo_cow_zero(), of a content with a source: what reads zero now is known, and
+ * written, until the server is told.
+ */
+int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/*
  * The first key in [first, last] whose page is pinned, else last + 1. Content
  * lock exclusive. A pinned page has its writable bit set.
  */
 pgoff_t vmo_cow_next_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/* Nobody is about to map a zero page any more. Content lock exclusive. */
+void vmo_cow_wait_zero_pages(struct vmo_cow_pages *cow);
 
 /* Waits for everybody who was handed a page of @mask locked. Content lock exclusive. */
 void vmo_cow_wait_pages(struct vmo_leaf *leaf, u64 mask);

@@ -51,6 +51,8 @@ void vmo_cow_destroy(struct vmo_cow_pages *cow)
 {
 	vmo_tree_drop(&cow->tree);
 	vmo_tree_drop(&cow->base_tree);
+	if (cow->source)
+		vmo_source_release(cow->source);
 	vmo_cow_changed(cow, true);
 }
 
@@ -205,6 +207,8 @@ static void set_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 
 	leaf_renew(cow, leaf);
 	leaf->mine |= key_bit(key);
+	if (cow->source && flags & (VMO_OWN_WRITABLE | VMO_OWN_WRITTEN))
+		leaf->dirty |= key_bit(key);
 	if (!(flags & VMO_OWN_WRITABLE))
 		return;
 	/* What the page was marked for so far, whoever watches has been told. */
@@ -431,6 +435,8 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 			return -ERANGE;
 		if (flags & VMO_OWN_NOWAIT)
 			return own_at_once(cow, key, flags, page);
+		if (vmo_cow_absent(cow, key))
+			return -ENODATA;
 		ret = vmo_tree_hang(&cow->tree, key, alloc_flags(flags), &path);
 		if (ret == -EAGAIN) {
 			ret = own_path(cow, key, flags);
@@ -456,7 +462,7 @@ int vmo_cow_clear(struct vmo_cow_pages *cow, pgoff_t key, unsigned int from, uns
 	int ret;
 
 	lockdep_assert_held(&cow->lock);
-	if (vmo_tree_has_page(&cow->tree, key, NULL))
+	if (vmo_tree_has_page(&cow->tree, key, NULL) && !vmo_cow_absent(cow, key))
 		return key < cow->base || key >= cow->end ? -ERANGE : 0;
 	ret = vmo_cow_own_page(cow, key, VMO_OWN_WRITTEN, &page);
 	if (ret)
@@ -529,14 +535,30 @@ static int fill_leaf(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t f
 	return ret;
 }
 
-/* Owns what of one leaf is not yet; content lock shared as for own_page. */
-static int commit_leaf(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+/* Raises *@key. Content lock shared as for own_page. */
+static int own_pages(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
 {
-	struct vmo_path path;
 	struct page *page;
-	pgoff_t key;
+	int ret = 0;
+
+	for (; !ret && *key <= last; ++*key) {
+		ret = vmo_cow_own_page(cow, *key, 0, &page);
+		if (ret)
+			return ret;
+		unlock_put(page);
+	}
+	return ret;
+}
+
+/* Owns what of one leaf is not yet; content lock shared as for own_page. */
+static int commit_leaf(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
+{
+	pgoff_t first = *key;
+	struct vmo_path path;
 	int ret;
 
+	if (cow->source)	/* no hole may be filled without a look */
+		return own_pages(cow, key, last);
 	ret = vmo_tree_hang(&cow->tree, first, 0, &path);
 	if (ret == -EAGAIN)
 		ret = own_path(cow, first, 0);
@@ -544,17 +566,13 @@ static int commit_leaf(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 		ret = fill_leaf(cow, &path, first, min(last, cow->end - 1));
 	if (ret)		/* there may be new nodes, and pages */
 		vmo_cow_changed(cow, false);
-	for (key = first; !ret && key <= last; key++) {
-		ret = vmo_cow_own_page(cow, key, 0, &page);
-		if (!ret)
-			unlock_put(page);
-	}
-	return ret;
+	return ret ? ret : own_pages(cow, key, last);
 }
 
 int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	pgoff_t key = first, to;
+	bool begun = false;
 	int ret;
 
 	do {
@@ -563,20 +581,22 @@ int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 			return ret;
 		if (key < cow->base || key >= cow->end) {
 			vmo_cow_unlock_shared(cow);
-			return key == first ? -ERANGE : 0;
+			return begun ? 0 : -ERANGE;
 		}
+		begun = true;
 		to = min3(key | VMO_LEAF_MASK, last, cow->end - 1);
-		ret = commit_leaf(cow, key, to);
+		ret = commit_leaf(cow, &key, to);
 		if (ret == -EINTR)
 			return ret;
 		vmo_cow_unlock_shared(cow);
 		if (ret == -ERANGE)	/* shrunk meanwhile: nothing left to do */
 			return 0;
+		if (ret == -ENODATA)
+			ret = vmo_cow_need(cow, key, last);
 		if (!ret && fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
-		key = to + 1;
-	} while (!ret && to < last);
+	} while (!ret && key <= last);
 	return ret;
 }
 
@@ -618,6 +638,8 @@ int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 		if (ret == -EINTR)
 			break;
 		vmo_cow_unlock_shared(cow);
+		if (ret == -ENODATA)
+			ret = vmo_cow_need(cow, key, last);
 		if (!ret && fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
@@ -828,6 +850,8 @@ int vmo_cow_zero(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	pgoff_t next;
 	int ret;
 
+	if (cow->source)
+		return vmo_cow_zero_known(cow, first, last);
 	do {
 		ret = cut_range(cow, first, last, false, &next);
 		if (ret || next > last)
@@ -846,8 +870,7 @@ int vmo_cow_zero(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	return 0;
 }
 
-/* Nobody may be about to map a zero page past the new end. */
-static void wait_zero_pages(struct vmo_cow_pages *cow)
+void vmo_cow_wait_zero_pages(struct vmo_cow_pages *cow)
 {
 	unsigned int i;
 
@@ -880,10 +903,13 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 		first = widen_first(cow, end);
 		last = cow->end - 1;
 		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
+		cow->source_end = min(cow->source_end, end);
 		vmo_tree_cut(&cut, &cow->tree, first, VMO_KEY_MAX, &pool);
 		vmo_cow_revoke(cow, &cut, end, last);
-		wait_zero_pages(cow);
+		vmo_cow_wait_zero_pages(cow);
 		cow->ops->unmap(cow, end, last, true);
+		if (cow->source)
+			vmo_source_cut(cow->source, end);
 	}
 unlock:
 	vmo_cow_unlock_excl(cow);
@@ -1115,7 +1141,7 @@ static void revoke_changes(struct vmo_cow_pages *cow)
 	vmo_tree_changes(&cow->tree, &cow->base_tree, 0, VMO_KEY_MAX, revoke_change, &run);
 	unmap_run(&run);
 	if (cow->end > cow->base_end) {
-		wait_zero_pages(cow);
+		vmo_cow_wait_zero_pages(cow);
 		cow->ops->unmap(cow, cow->base_end, cow->end - 1, true);
 	}
 }
@@ -1306,6 +1332,11 @@ static int seek_locked(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, b
 	struct vmo_leaf *leaf;
 	u64 mask;
 
+	/* What is absent may be anything but a hole. */
+	if (cow->source) {
+		*found = first;
+		return hole ? -ENXIO : 0;
+	}
 	while (first <= last) {
 		leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false);
 		if (hole && (!leaf || key > first)) {

@@ -15,6 +15,7 @@
 #define VMO_COW_PAGES_H
 
 #include "engine.h"
+#include "page_source.h"
 #include "page_tree.h"
 
 struct vmo_cow_pages;
@@ -67,6 +68,9 @@ struct vmo_cow_ops {
  * @base_tree: what vmo_cow_rewind() goes back to; immutable
  * @base_end: and the end that it goes back to; immutable
  * @has_base: there are these two; immutable
+ * @source: who provides what is not there; NULL for zeroes. Immutable.
+ * @source_end: keys from here on it is never asked for, for the content grew by them;
+ *	they read zero. Falls only; @lock
  * @watches: who wants to know what is written; @lock
  * @nr_watches: how many; @lock
  * @gathering: counts when it was looked what was written; @lock
@@ -85,6 +89,8 @@ struct vmo_cow_pages {
 	struct vmo_page_tree base_tree;
 	pgoff_t base_end;
 	bool has_base;
+	struct vmo_source *source;
+	pgoff_t source_end;
 	struct list_head watches;
 	unsigned int nr_watches;
 	u64 gathering;
@@ -111,15 +117,72 @@ void vmo_cow_unlock_shared(struct vmo_cow_pages *cow);
 void vmo_cow_unlock_excl(struct vmo_cow_pages *cow);
 
 /*
- * The page at @key with a reference, NULL if it reads zero. Content lock
+ * A content with a source has *absent* keys: it does not know what they hold. Whoever
+ * needs one is told -ENODATA, releases all locks, calls vmo_cow_need() and begins anew.
+ * A slot that has the marker reads zero. A key becomes absent, or known, under the
+ * content lock exclusive only.
+ */
+
+/* Content lock shared. */
+bool vmo_cow_absent(struct vmo_cow_pages *cow, pgoff_t key);
+
+/*
+ * vmo_cow_need - have the source provide @key, and what is absent behind it up to @last
+ *
+ * No lock held; sleeps until somebody answers. 0 says nothing but to look again; else
+ * why not: -EINTR, -ENOMEM, -ETIMEDOUT, -EBADFD if there is nobody to ask any more, or
+ * what the server said.
+ */
+int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last);
+
+/*
+ * vmo_cow_ask - the part of it that does not sleep for the server
+ *
+ * For &vmo_queue_ops.need. 1: @waiter waits, or with NULL a request was left; 0: @key is
+ * not absent; else why not. No lock held.
+ */
+int vmo_cow_ask(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
+		struct vmo_waiter *waiter);
+
+/* Takes over the caller's reference of @source. Nobody else knows @cow yet. */
+void vmo_cow_set_source(struct vmo_cow_pages *cow, struct vmo_source *source);
+
+/*
+ * vmo_cow_supply - provide a range
+ *
+ * Moves [@from, @from + *@count) of @src to the keys of [@to, ...) of @dst that are
+ * absent; the marker, where @src has holes. @src reads zero there afterwards, also where
+ * @dst was not in need. Wakes who waits. Otherwise as vmo_cow_transfer(), and pins of @dst
+ * do not matter. -EBADFD too if @dst was detached. @dst has a source, @src has none.
+ */
+int vmo_cow_supply(struct vmo_cow_pages *dst, pgoff_t to, struct vmo_cow_pages *src,
+		   pgoff_t from, pgoff_t *count);
+
+/*
+ * vmo_cow_fail - those who wait for keys of [@first, @last] get @error
+ *
+ * Nothing is remembered. -EBADFD if detached, -ERANGE, -EINTR. No lock held.
+ */
+int vmo_cow_fail(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, int error);
+
+/*
+ * vmo_cow_detach - ask the source no more
+ *
+ * Who waits, and who needs something later, gets -EBADFD. What the source knows is given
+ * up, what was written stays. Again: nothing happens. No lock held; -EINTR.
+ */
+int vmo_cow_detach(struct vmo_cow_pages *cow);
+
+/*
+ * The page at @key with a reference, NULL if it reads zero or is absent. Content lock
  * shared; for readers that are done before they release it.
  */
 struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key);
 
 /*
  * The page to map read-only at @key: referenced, locked, and still the one of
- * its slot; for a hole, a zero page in its place. Content lock shared. Never
- * NULL.
+ * its slot; for a hole, a zero page in its place. Content lock shared, and @key is
+ * not absent. Never NULL.
  */
 struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key);
 
@@ -150,8 +213,8 @@ void vmo_cow_try_read_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
  * the lock is released or, with VMO_OWN_WRITABLE, until it is revoked.
  *
  * Return: 0; -ERANGE if @key is outside of [base, end); -ENOMEM; -EIO if the
- * page could not be copied; -EINTR if killed while waiting for the lock, and
- * then the lock is NOT held.
+ * page could not be copied; -ENODATA if it is absent; -EINTR if killed while waiting
+ * for the lock, and then the lock is NOT held.
  */
 int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 		     struct page **page);

@@ -28,6 +28,7 @@
  * @copy: pages that cannot move, counted from @from
  * @leaf: a leaf of @dst that was owned, or NULL
  * @leaf_base: its first key
+ * @supply: only what @dst does not know goes there
  * @ret: 0, or what noting it said
  */
 struct transfer {
@@ -42,6 +43,7 @@ struct transfer {
 	DECLARE_BITMAP(copy, TRANSFER_PAGES);
 	struct vmo_leaf *leaf;
 	pgoff_t leaf_base;
+	bool supply;
 	int ret;
 };
 
@@ -74,6 +76,9 @@ static int check(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t count)
 
 	if (first < cow->base || last < first || last >= cow->end)
 		return -ERANGE;
+	/* What is pinned is known: nothing is supplied there. */
+	if (cow->source)
+		return vmo_source_closed(cow->source) ? -EBADFD : 0;
 	return vmo_cow_next_pinned(cow, first, last) <= last ? -EBADFD : 0;
 }
 
@@ -89,12 +94,13 @@ static pgoff_t gap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t count, bool
 
 /*
  * Narrows @t down to one piece, after holes that both sides have. Pieces end where
- * leaves of the target end. Returns how many keys are done with it.
+ * leaves of the target end. Returns how many keys are done with it. A source's holes are
+ * supplied as well.
  */
 static pgoff_t next_piece(struct transfer *t, bool back)
 {
-	pgoff_t skip = min(gap(t->src, t->from, t->count, back),
-			   gap(t->dst, t->to, t->count, back));
+	pgoff_t skip = t->supply ? 0 : min(gap(t->src, t->from, t->count, back),
+					   gap(t->dst, t->to, t->count, back));
 	pgoff_t left = t->count - skip, room;
 
 	if (!back) {
@@ -136,6 +142,20 @@ static void each_leaf(struct transfer *t, struct vmo_page_tree *tree, leaf_fn fn
 	}
 }
 
+/* Those of @mask, of a leaf of the source at @base, that go to the target. */
+static u64 wanted_of(struct transfer *t, pgoff_t base, u64 mask)
+{
+	u64 wanted = 0;
+	unsigned int i;
+
+	if (!t->supply)
+		return mask;
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i) && vmo_cow_absent(t->dst, base + i - t->from + t->to))
+			wanted |= BIT_ULL(i);
+	return wanted;
+}
+
 /*
  * Without PTEs, and with the lock held, nobody gets at a page of ours any more; who
  * got at it before has a reference, and must not see what the target makes of it.
@@ -143,6 +163,7 @@ static void each_leaf(struct transfer *t, struct vmo_page_tree *tree, leaf_fn fn
 static void find_copies(struct transfer *t, struct vmo_path *path, pgoff_t base, u64 mask)
 {
 	struct vmo_leaf *leaf = path->leaf;
+	u64 wanted = wanted_of(t, base, mask);
 	struct page *page;
 	unsigned int i;
 
@@ -151,7 +172,8 @@ static void find_copies(struct transfer *t, struct vmo_path *path, pgoff_t base,
 		if (!(mask & BIT_ULL(i)))
 			continue;
 		page = vmo_slot_page(leaf->slot[i]);
-		if (!path->exclusive || vmo_page_shares(page) != 1 || vmo_page_held(page, 0))
+		if (wanted & BIT_ULL(i) &&
+		    (!path->exclusive || vmo_page_shares(page) != 1 || vmo_page_held(page, 0)))
 			set_bit(base + i - t->from, t->copy);
 	}
 	spin_unlock(&leaf->lock);
@@ -167,9 +189,11 @@ static void measure(struct transfer *t, struct vmo_need *need)
 	bitmap_zero(t->copy, TRANSFER_PAGES);
 	each_leaf(t, &t->src->tree, find_copies);
 	vmo_tree_cut_need(&t->src->tree, t->from, from_last, need);
-	vmo_tree_cut_need(&t->dst->tree, t->to, to_last, &cut);
-	need->inners += cut.inners;
-	need->leaves += cut.leaves;
+	if (!t->supply) {
+		vmo_tree_cut_need(&t->dst->tree, t->to, to_last, &cut);
+		need->inners += cut.inners;
+		need->leaves += cut.leaves;
+	}
 	vmo_tree_own_range_need(&t->dst->tree, t->to, to_last, &cut);
 	need->inners += cut.inners;
 	need->leaves += cut.leaves;
@@ -212,6 +236,8 @@ static void note_target(struct transfer *t, struct vmo_path *path, pgoff_t base,
 static int note_move(struct transfer *t)
 {
 	t->ret = vmo_cow_note_range(t->src, t->from, t->from + t->count - 1);
+	if (t->supply)	/* nobody wrote it */
+		return t->ret;
 	if (!t->ret)
 		t->ret = vmo_cow_note_range(t->dst, t->to, t->to + t->count - 1);
 	if (!t->ret && !list_empty(&t->dst->watches))
@@ -326,48 +352,113 @@ static void move(struct transfer *t)
 	unmap_zeroes(t);
 }
 
-int vmo_cow_transfer(struct vmo_cow_pages *dst, pgoff_t to, struct vmo_cow_pages *src,
-		     pgoff_t from, bool back, pgoff_t *count)
+/* The slots of the leaf of the target at @base that are not known read zero. */
+static void add_markers(struct transfer *t, struct vmo_leaf *leaf, pgoff_t base)
 {
-	struct transfer t = { .dst = dst, .src = src };
+	u64 mask = vmo_leaf_bits(~0ULL, base, t->to, t->to + t->count - 1);
+	unsigned int i;
+
+	spin_lock(&leaf->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i) && !leaf->slot[i] && base + i < t->dst->source_end)
+			leaf->slot[i] = VMO_MARKER;
+	spin_unlock(&leaf->lock);
+}
+
+static void supply_slots(struct transfer *t, struct vmo_path *path, pgoff_t base, u64 mask)
+{
+	unsigned int i;
+
+	mask = wanted_of(t, base, mask);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (mask & BIT_ULL(i))
+			put_page_at(t, base + i - t->from + t->to,
+				    take_page(t, path->leaf, base + i));
+}
+
+static void supply_leaf(struct transfer *t, struct vmo_path *path, pgoff_t base, u64 mask)
+{
+	pgoff_t key = base - t->from + t->to, last = key + VMO_LEAF_MASK;
+
+	/* Nothing is known where there is no leaf, but for what the content grew by. */
+	if (whole_leaf(t, base, mask) && last < t->dst->source_end &&
+	    !vmo_tree_next_leaf(&t->dst->tree, &key, last, false))
+		move_leaf(t, path, base, mask);
+	else
+		supply_slots(t, path, base, mask);
+}
+
+/* As move(), of what the target does not know; what it gets nobody has mapped. */
+static void supply(struct transfer *t)
+{
+	pgoff_t key = t->to, last = t->to + t->count - 1;
+
+	vmo_tree_cut(&t->out, &t->src->tree, t->from, t->from + t->count - 1, &t->pool);
+	each_leaf(t, &t->out, supply_leaf);
+	for (; key <= last; key = (key | VMO_LEAF_MASK) + 1)
+		add_markers(t, target_leaf(t, key), key & ~VMO_LEAF_MASK);
+	vmo_source_answer(t->dst->source, VMO_ASK_READ, t->to, last);
+}
+
+static int transfer(struct transfer *t, pgoff_t to, pgoff_t from, bool back, pgoff_t *count)
+{
+	struct vmo_cow_pages *dst = t->dst, *src = t->src;
 	struct vmo_need need = { };
 	pgoff_t done = 0;
 	int ret;
 
-	vmo_pool_init(&t.pool, 0);
+	vmo_pool_init(&t->pool, 0);
 	for (;;) {
-		ret = vmo_pool_fill(&t.pool, &need);
+		ret = vmo_pool_fill(&t->pool, &need);
 		if (!ret)
 			ret = lock_both(dst, src);
 		if (ret)
 			goto drain;
-		t.to = to;
-		t.from = from;
-		t.count = *count;
-		ret = check(src, from, t.count) ?: check(dst, to, t.count);
+		t->to = to;
+		t->from = from;
+		t->count = *count;
+		ret = check(src, from, t->count) ?: check(dst, to, t->count);
 		if (ret)
 			break;
-		done = next_piece(&t, back);
-		if (!t.count)
+		done = next_piece(t, back);
+		if (!t->count)
 			break;
-		measure(&t, &need);
-		if (vmo_pool_has(&t.pool, &need)) {
-			ret = make_copies(&t) ?: note_move(&t);
+		measure(t, &need);
+		if (vmo_pool_has(&t->pool, &need)) {
+			ret = make_copies(t) ?: note_move(t);
 			break;
 		}
 		unlock_both(dst, src);
 	}
-	if (!ret && t.count)
-		move(&t);
+	if (!ret && t->count && t->supply)
+		supply(t);
+	else if (!ret && t->count)
+		move(t);
 	unlock_both(dst, src);
-	vmo_tree_drop(&t.out);
-	vmo_tree_drop(&t.old);
+	vmo_tree_drop(&t->out);
+	vmo_tree_drop(&t->old);
 	if (!ret) {
 		vmo_cow_changed(dst, true);
 		vmo_cow_changed(src, true);
 	}
 	*count = done;
 drain:
-	vmo_pool_drain(&t.pool);
+	vmo_pool_drain(&t->pool);
 	return ret;
+}
+
+int vmo_cow_transfer(struct vmo_cow_pages *dst, pgoff_t to, struct vmo_cow_pages *src,
+		     pgoff_t from, bool back, pgoff_t *count)
+{
+	struct transfer t = { .dst = dst, .src = src };
+
+	return transfer(&t, to, from, back, count);
+}
+
+int vmo_cow_supply(struct vmo_cow_pages *dst, pgoff_t to, struct vmo_cow_pages *src,
+		   pgoff_t from, pgoff_t *count)
+{
+	struct transfer t = { .dst = dst, .src = src, .supply = true };
+
+	return transfer(&t, to, from, false, count);
 }

@@ -29,6 +29,7 @@ static int counters_show(struct seq_file *m, void *unused)
 	seq_printf(m, "objects %ld\n", vmo_objects_count());
 	seq_printf(m, "contents %ld\n", vmo_contents_count());
 	seq_printf(m, "pins %ld\n", vmo_pins_count());
+	seq_printf(m, "pagers %ld\n", vmo_pagers_count());
 	seq_printf(m, "usage_queries %llu\n", usage.queries);
 	seq_printf(m, "usage_hits %llu\n", usage.hits);
 	seq_printf(m, "usage_misses %llu\n", usage.misses);

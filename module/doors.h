@@ -44,6 +44,8 @@ bool vmo_name_escaped(struct vmo *vmo, char *buffer);
  * @flags: VMO_OBJ_*
  * @rights: VMO_RIGHT_* of its own view
  * @name: a valid name; NULL for the parent's
+ * @pager: of one of zeroes: who provides them instead; NULL for nobody
+ * @key: what @pager calls it
  */
 struct vmo_spec {
 	struct vmo *parent;
@@ -53,6 +55,8 @@ struct vmo_spec {
 	unsigned long flags;
 	unsigned int rights;
 	const char *name;
+	struct vmo_pager *pager;
+	u64 key;
 };
 
 /* A file of a new object: of zeroes, of a snapshot, of the parent's own memory. */
@@ -80,6 +84,10 @@ int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, b
 
 /* harvest.c: a file that watches who writes to @vmo. */
 struct file *vmo_file_harvester(struct vmo *vmo);
+
+/* pager_file.c: a file that is a pager, with defaults for NULL; the pager of a file, or NULL. */
+struct file *vmo_file_pager(const struct vmo_pager_limits *limits);
+struct vmo_pager *vmo_pager_from_file(struct file *file);
 
 /* look.c: the commands, with kernel copies of their structures. */
 int vmo_look_pages(struct vmo *vmo, struct vmo_pages *arg);

@@ -40,7 +40,8 @@ static loff_t object_size(struct vmo *vmo)
  * @pos: next byte
  * @left: bytes to go
  * @iter: the other side
- * @nowait: -EAGAIN instead of waiting
+ * @nowait: -EAGAIN instead of waiting for locks or memory
+ * @nonblock: -EAGAIN instead of waiting for a pager
  * @raise: raise the content size as far as was copied; size_lock held exclusive
  */
 struct copy {
@@ -49,6 +50,7 @@ struct copy {
 	size_t left;
 	struct iov_iter *iter;
 	bool nowait;
+	bool nonblock;
 	bool raise;
 };
 
@@ -106,7 +108,9 @@ static int read_page(struct copy *copy)
 	if (key_of(copy) >= cow->end)
 		return -ERANGE;
 	page = vmo_cow_lookup(cow, key_of(copy));
-	if (page && vmo_page_poisoned(page))
+	if (!page && vmo_cow_absent(cow, key_of(copy)))
+		err = -ENODATA;
+	else if (page && vmo_page_poisoned(page))
 		err = -EIO;
 	else
 		advance(copy, copy_out(page, offset_in_page(copy->pos), chunk_of(copy),
@@ -196,7 +200,20 @@ static void raise(struct copy *copy)
 		vmo_object_set_content_size(copy->vmo, copy->pos);
 }
 
-/* Copies all, if it can: 0. Else what is left in @copy is not, and why. */
+/* The next page is absent: has it provided, with what else there is to copy. */
+static int need_page(struct copy *copy)
+{
+	pgoff_t last = copy->vmo->base + ((copy->pos + copy->left - 1) >> PAGE_SHIFT);
+
+	if (copy->nowait || copy->nonblock)
+		return -EAGAIN;
+	return vmo_cow_need(&copy->vmo->content->cow, key_of(copy), last);
+}
+
+/*
+ * Copies all, if it can: 0. Else what is left in @copy is not, and why. -ENODATA: who
+ * holds the size_lock has to release it, and see need_page().
+ */
 static int copy_all(struct copy *copy, bool write)
 {
 	size_t left;
@@ -213,6 +230,8 @@ static int copy_all(struct copy *copy, bool write)
 			raise(copy);
 		else if (!err)
 			err = stuck(copy, write);
+		if (err == -ENODATA && !copy->raise)
+			err = need_page(copy);
 		if (!err && fatal_signal_pending(current))
 			err = -EINTR;
 		cond_resched();
@@ -229,6 +248,7 @@ static ssize_t vmo_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct copy copy = {
 		.vmo = vmo_view_of(inode)->vmo, .pos = iocb->ki_pos, .iter = to,
 		.nowait = iocb->ki_flags & IOCB_NOWAIT,
+		.nonblock = iocb->ki_filp->f_flags & O_NONBLOCK,
 	};
 	ssize_t total;
 	int err;
@@ -290,34 +310,49 @@ static int lock_size(struct copy *copy)
 	return down_write_killable(lock) ? -EINTR : 0;
 }
 
+/* Writes as much as it can without a pager, and adds that to *@total. */
+static int write_locked(struct copy *copy, struct kiocb *iocb, struct vmo_view *view,
+			struct iov_iter *from, ssize_t *total)
+{
+	ssize_t room;
+	int err = lock_size(copy);
+
+	if (err)
+		return err;
+	if (iocb->ki_flags & IOCB_APPEND)
+		copy->pos = i_size_read(view->inode);
+	room = write_room(copy, view, iov_iter_count(from));
+	err = room < 0 ? room : vmo_file_touch(iocb->ki_filp);
+	if (!err) {
+		copy->left = room;
+		err = copy_all(copy, true);
+		*total += room - copy->left;
+		iocb->ki_pos = copy->pos;
+	}
+	up_write(&copy->vmo->content->size_lock);
+	return err;
+}
+
 static ssize_t vmo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
-	struct inode *inode = file_inode(file);
-	struct vmo_view *view = vmo_view_of(inode);
+	struct vmo_view *view = vmo_view_of(file_inode(file));
 	struct copy copy = {
 		.vmo = view->vmo, .pos = iocb->ki_pos, .iter = from,
 		.nowait = iocb->ki_flags & IOCB_NOWAIT, .raise = true,
+		.nonblock = file->f_flags & O_NONBLOCK,
 	};
-	ssize_t room, total = 0;
+	ssize_t total = 0;
 	int err;
 
 	if (!iov_iter_count(from))
 		return 0;
-	err = lock_size(&copy);
-	if (err)
-		return err;
-	if (iocb->ki_flags & IOCB_APPEND)
-		copy.pos = i_size_read(inode);
-	room = write_room(&copy, view, iov_iter_count(from));
-	err = room < 0 ? room : vmo_file_touch(file);
-	if (!err) {
-		copy.left = room;
-		err = copy_all(&copy, true);
-		total = room - copy.left;
-		iocb->ki_pos = copy.pos;
-	}
-	up_write(&copy.vmo->content->size_lock);
+	do {
+		err = write_locked(&copy, iocb, view, from, &total);
+		/* Nobody else is to wait for a pager here. */
+		if (err == -ENODATA)
+			err = need_page(&copy) ?: -ENODATA;
+	} while (err == -ENODATA);
 	return total ? total : err;
 }
 
@@ -327,7 +362,10 @@ int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, b
 {
 	struct vmo *vmo = vmo_from_file(file);
 	u64 size = object_size(vmo), end;
-	struct copy copy = { .vmo = vmo, .pos = rw->offset, .iter = iter };
+	struct copy copy = {
+		.vmo = vmo, .pos = rw->offset, .iter = iter,
+		.nonblock = file->f_flags & O_NONBLOCK,
+	};
 	int err = 0;
 
 	copy.left = iov_iter_count(iter);

@@ -206,6 +206,10 @@ static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct ia
 	/* By path; a descriptor that can be written has the right. */
 	if (!err && attr->ia_valid & ATTR_SIZE && !(view->rights & VMO_RIGHT_WRITE))
 		return -EACCES;
+	/* The caller holds the inode's lock, which must not wait for a pager. */
+	if (!err && attr->ia_valid & ATTR_SIZE && view->vmo->content->cow.source &&
+	    !PAGE_ALIGNED(attr->ia_size))
+		return -EINVAL;
 	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
 		err = vmo_object_resize(view, attr->ia_size);
 		if (!err)
@@ -437,9 +441,16 @@ static unsigned long content_flags(const struct vmo_spec *spec)
 struct file *vmo_file_create(const struct vmo_spec *spec)
 {
 	struct vmo_content *content = content_new(0, spec->pages, content_flags(spec), NULL);
+	int err = 0;
 
 	if (IS_ERR(content))
 		return ERR_CAST(content);
+	if (spec->pager)
+		err = vmo_pager_attach(spec->pager, &content->cow, spec->key);
+	if (err) {
+		vmo_content_put(content);
+		return ERR_PTR(err);
+	}
 	vmo_kin_enter(content);
 	return file_for_content(content, spec, 0);
 }

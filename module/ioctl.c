@@ -13,68 +13,9 @@
 #include <linux/uio.h>
 #include <linux/vmo.h>
 
-#include "doors.h"
+#include "cmd.h"
 #include "page.h"
 #include "trace.h"
-
-union cmd_buffer {
-	struct vmo_probe probe;
-	struct vmo_create create;
-	struct vmo_clone clone;
-	struct vmo_op_range op_range;
-	struct vmo_info info;
-	struct vmo_slice slice;
-	struct vmo_reference reference;
-	struct vmo_resize resize;
-	struct vmo_pin pin;
-	struct vmo_name name;
-	struct vmo_rw rw;
-	struct vmo_restrict limit;
-	struct vmo_transfer transfer;
-	struct vmo_pages pages;
-	struct vmo_lookup lookup;
-	struct vmo_usage usage;
-	struct vmo_stats stats;
-	struct vmo_diff diff;
-	struct vmo_rewind rewind;
-	struct vmo_harvester harvester;
-};
-
-/**
- * struct vmo_ucmd - one call
- * @file: what the command was given to
- * @vmo: the object behind it; NULL for /dev/vmo
- * @rights: VMO_RIGHT_* of @file
- * @arg: the structure, in and out
- * @made: out: a new file, for which the caller gets a descriptor
- * @silent: out: there is nothing to answer, so nothing that could fail after all
- */
-struct vmo_ucmd {
-	struct file *file;
-	struct vmo *vmo;
-	unsigned int rights;
-	union cmd_buffer *arg;
-	struct file *made;
-	bool silent;
-};
-
-/**
- * struct vmo_cmd - a row of a table
- * @size: of the structure that we know
- * @min_size: of its first version
- * @fd: offset of the descriptor in it for commands that make one, else -1
- * @rights: VMO_RIGHT_* that the descriptor needs (EACCES)
- * @always: answer even if the handler fails
- * @execute: the handler
- */
-struct vmo_cmd {
-	unsigned int size;
-	unsigned int min_size;
-	int fd;
-	unsigned int rights;
-	bool always;
-	int (*execute)(struct vmo_ucmd *ucmd);
-};
 
 static int cmd_probe(struct vmo_ucmd *ucmd)
 {
@@ -87,7 +28,7 @@ static int cmd_probe(struct vmo_ucmd *ucmd)
 			  VMO_FEATURE_RESIZE | VMO_FEATURE_PIN | VMO_FEATURE_EXEC |
 			  VMO_FEATURE_LONGTERM | VMO_FEATURE_RIGHTS | VMO_FEATURE_TRANSFER |
 			  VMO_FEATURE_PAGES | VMO_FEATURE_USAGE | VMO_FEATURE_DIFF |
-			  VMO_FEATURE_REWIND | VMO_FEATURE_HARVEST;
+			  VMO_FEATURE_REWIND | VMO_FEATURE_HARVEST | VMO_FEATURE_PAGER;
 	probe->max_size = VMO_MAX_SIZE;
 	return 0;
 }
@@ -113,7 +54,7 @@ static int cmd_stats(struct vmo_ucmd *ucmd)
 	return 0;
 }
 
-static int answer_file(struct vmo_ucmd *ucmd, struct file *file)
+int vmo_answer_file(struct vmo_ucmd *ucmd, struct file *file)
 {
 	if (IS_ERR(file))
 		return PTR_ERR(file);
@@ -121,19 +62,50 @@ static int answer_file(struct vmo_ucmd *ucmd, struct file *file)
 	return 0;
 }
 
+#define CREATE_FLAGS	(VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM |	\
+			 VMO_CREATE_PAGER)
+
+static bool create_valid(const struct vmo_create *create)
+{
+	if (create->flags & ~CREATE_FLAGS || create->reserved || !vmo_name_valid(create->name))
+		return false;
+	if (!(create->flags & VMO_CREATE_PAGER))
+		return !create->key && !create->pager_fd;
+	/* Who pins for long may write at any time; a pager has to know. */
+	return !(create->flags & VMO_CREATE_LONGTERM);
+}
+
+/* On a pager, or without one. */
+static int create_on(struct vmo_ucmd *ucmd, struct vmo_spec *spec, int pager_fd)
+{
+	struct file *pager;
+	int err;
+
+	if (pager_fd < 0)
+		return vmo_answer_file(ucmd, vmo_file_create(spec));
+	pager = fget(pager_fd);
+	if (!pager)
+		return -EBADF;
+	spec->pager = vmo_pager_from_file(pager);
+	err = spec->pager ? vmo_answer_file(ucmd, vmo_file_create(spec)) : -EINVAL;
+	fput(pager);
+	return err;
+}
+
 static int cmd_create(struct vmo_ucmd *ucmd)
 {
 	struct vmo_create *create = &ucmd->arg->create;
 	struct vmo_spec spec = {
-		.size = create->size, .name = create->name,
+		.size = create->size, .name = create->name, .key = create->key,
 		.rights = VMO_RIGHT_READ | VMO_RIGHT_WRITE | VMO_RIGHT_MAP | VMO_RIGHT_PIN |
 			  VMO_RIGHT_CHILD | VMO_RIGHT_NAME,
 	};
 	int err;
 
-	if (create->flags & ~(VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM) ||
-	    !vmo_name_valid(create->name))
+	if (!create_valid(create))
 		return -EINVAL;
+	if (create->flags & VMO_CREATE_PAGER && create->pager_fd < 0)
+		return -EBADF;
 	err = vmo_size_to_pages(create->size, &spec.pages);
 	if (err)
 		return err;
@@ -143,7 +115,26 @@ static int cmd_create(struct vmo_ucmd *ucmd)
 		spec.rights |= VMO_RIGHT_EXEC;
 	if (create->flags & VMO_CREATE_LONGTERM)
 		spec.flags |= VMO_OBJ_LONGTERM;
-	return answer_file(ucmd, vmo_file_create(&spec));
+	return create_on(ucmd, &spec, create->flags & VMO_CREATE_PAGER ? create->pager_fd : -1);
+}
+
+static int cmd_pager_create(struct vmo_ucmd *ucmd)
+{
+	struct vmo_pager_create *create = &ucmd->arg->pager_create;
+	struct vmo_pager_limits limits = {
+		.rebind_ms = create->rebind_ms, .report_ms = create->report_ms,
+		.timeout_ms = create->timeout_ms,
+		.window = DIV_ROUND_UP_ULL(create->window, PAGE_SIZE),
+	};
+
+	if (create->flags & ~VMO_PAGER_LIMITS)
+		return -EINVAL;
+	if (!create->flags)
+		return create->rebind_ms || create->report_ms || create->timeout_ms ||
+		       create->window ? -EINVAL : vmo_answer_file(ucmd, vmo_file_pager(NULL));
+	if (!create->report_ms || !create->window)
+		return -EINVAL;
+	return vmo_answer_file(ucmd, vmo_file_pager(&limits));
 }
 
 /* ---- children ---------------------------------------------------------- */
@@ -197,6 +188,9 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 		err = check_window(ucmd->vmo, clone->offset, spec.pages);
 	if (err)
 		return err;
+	/* Not even of a kind that allows it: not built yet. */
+	if (ucmd->vmo->content->cow.source)
+		return -EOPNOTSUPP;
 	if (!(clone->flags & VMO_CLONE_NO_WRITE))
 		spec.rights = (spec.rights & ~VMO_RIGHT_EXEC) | VMO_RIGHT_WRITE;
 	if (clone->flags & VMO_CLONE_RESIZABLE)
@@ -205,7 +199,7 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 		spec.flags |= VMO_OBJ_LONGTERM;
 	if (clone->flags & VMO_CLONE_KEEP_BASE)
 		spec.flags |= VMO_OBJ_KEEP_BASE;
-	return answer_file(ucmd, vmo_file_snapshot(&spec,
+	return vmo_answer_file(ucmd, vmo_file_snapshot(&spec,
 						   clone->flags & VMO_CLONE_COPY_PINNED));
 }
 
@@ -231,7 +225,7 @@ static int cmd_slice(struct vmo_ucmd *ucmd)
 		return -EINVAL;
 	if (vmo->content->flags & VMO_CONTENT_RESIZABLE)
 		return -EOPNOTSUPP;
-	return answer_file(ucmd, vmo_file_share(&spec));
+	return vmo_answer_file(ucmd, vmo_file_share(&spec));
 }
 
 static int cmd_reference(struct vmo_ucmd *ucmd)
@@ -256,7 +250,7 @@ static int cmd_reference(struct vmo_ucmd *ucmd)
 			return -EACCES;
 		spec.rights |= VMO_RIGHT_RESIZE;
 	}
-	return answer_file(ucmd, vmo_file_share(&spec));
+	return vmo_answer_file(ucmd, vmo_file_share(&spec));
 }
 
 /* NAME is the last. */
@@ -270,7 +264,7 @@ static int cmd_restrict(struct vmo_ucmd *ucmd)
 		return -EINVAL;
 	if (limit->rights & ~ucmd->rights)
 		return -EACCES;
-	return answer_file(ucmd, vmo_file_restrict(ucmd->vmo, limit->rights));
+	return vmo_answer_file(ucmd, vmo_file_restrict(ucmd->vmo, limit->rights));
 }
 
 /* ---- size, range, pin -------------------------------------------------- */
@@ -318,7 +312,7 @@ static int op_decommit(struct vmo *vmo, u64 offset, u64 length)
 		return -ERANGE;
 	if (!length)
 		return 0;
-	if (vmo->content->flags & VMO_CONTENT_CLONE)
+	if (vmo->content->flags & VMO_CONTENT_CLONE || vmo->content->cow.source)
 		return -EOPNOTSUPP;
 	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(length))
 		return -EINVAL;
@@ -361,6 +355,8 @@ static int transfer_from(struct vmo_ucmd *ucmd, struct file *src)
 		return -EINVAL;
 	if ((vmo_file_rights(src) & SOURCE_RIGHTS) != SOURCE_RIGHTS)
 		return -EACCES;
+	if (ucmd->vmo->content->cow.source || vmo_from_file(src)->content->cow.source)
+		return -EOPNOTSUPP;
 	err = vmo_object_transfer(ucmd->vmo, transfer->offset, vmo_from_file(src),
 				  transfer->src_offset, transfer->length);
 	if (!err && transfer->length) {
@@ -405,14 +401,14 @@ static int cmd_pin(struct vmo_ucmd *ucmd)
 		return -EINVAL;
 	if (!vmo_object_has(ucmd->vmo, pin->offset, pin->length))
 		return -ERANGE;
-	return answer_file(ucmd, vmo_file_pin(ucmd->vmo, pin->offset, pin->length));
+	return vmo_answer_file(ucmd, vmo_file_pin(ucmd->vmo, pin->offset, pin->length));
 }
 
 static int cmd_harvester(struct vmo_ucmd *ucmd)
 {
 	if (ucmd->arg->harvester.flags)
 		return -EINVAL;
-	return answer_file(ucmd, vmo_file_harvester(ucmd->vmo));
+	return vmo_answer_file(ucmd, vmo_file_harvester(ucmd->vmo));
 }
 
 /* ---- content ----------------------------------------------------------- */
@@ -570,6 +566,8 @@ u64 vmo_info_flags(struct vmo *vmo)
 		flags |= VMO_INFO_LONGTERM;
 	if (vmo->content->cow.has_base)
 		flags |= VMO_INFO_KEEP_BASE;
+	if (vmo->content->cow.source)
+		flags |= VMO_INFO_PAGER;
 	return flags;
 }
 
@@ -631,28 +629,11 @@ static int cmd_info(struct vmo_ucmd *ucmd)
 	return 0;
 }
 
-#define CMD(_cmd, _struct, _last, _fd, _rights, _always, _execute)	\
-	[_IOC_NR(_cmd)] = {						\
-		.size = sizeof(struct _struct) +			\
-			BUILD_BUG_ON_ZERO(sizeof(struct _struct) > sizeof(union cmd_buffer)), \
-		.min_size = offsetofend(struct _struct, _last),		\
-		.fd = _fd,						\
-		.rights = _rights,					\
-		.always = _always,					\
-		.execute = _execute,					\
-	}
-
-/* A command that answers with what it was given or found out. */
-#define CMD_PLAIN(_cmd, _struct, _last, _rights, _execute)		\
-	CMD(_cmd, _struct, _last, -1, _rights, false, _execute)
-/* A command that makes a file. */
-#define CMD_MAKE(_cmd, _struct, _last, _rights, _execute)		\
-	CMD(_cmd, _struct, _last, offsetof(struct _struct, fd), _rights, false, _execute)
-
 static const struct vmo_cmd dev_cmds[] = {
 	CMD_PLAIN(VMO_PROBE, vmo_probe, max_size, 0, cmd_probe),
 	CMD_MAKE(VMO_CREATE, vmo_create, fd, VMO_RIGHT_WRITE, cmd_create),
 	CMD_PLAIN(VMO_STATS, vmo_stats, usage_misses, 0, cmd_stats),
+	CMD_MAKE(VMO_PAGER_CREATE, vmo_pager_create, window, VMO_RIGHT_WRITE, cmd_pager_create),
 };
 
 #define CHILD_RIGHTS	(VMO_RIGHT_READ | VMO_RIGHT_CHILD)
@@ -713,11 +694,11 @@ static unsigned int rights_of(struct file *file)
 	return file->f_mode & FMODE_WRITE ? VMO_RIGHT_WRITE : 0;
 }
 
-static long dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, unsigned int num,
-		     void __user *uptr)
+long vmo_dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, unsigned int num,
+		  void __user *uptr)
 {
 	size_t usize = _IOC_SIZE(num);
-	union cmd_buffer arg;
+	union vmo_cmd_buffer arg;
 	struct vmo_ucmd ucmd = {
 		.file = file, .vmo = vmo_from_file(file), .rights = rights_of(file), .arg = &arg,
 	};
@@ -742,12 +723,12 @@ static long dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, u
 
 long vmo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return dispatch(object_cmds, ARRAY_SIZE(object_cmds), file, cmd, (void __user *)arg);
+	return vmo_dispatch(object_cmds, ARRAY_SIZE(object_cmds), file, cmd, (void __user *)arg);
 }
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return dispatch(dev_cmds, ARRAY_SIZE(dev_cmds), file, cmd, (void __user *)arg);
+	return vmo_dispatch(dev_cmds, ARRAY_SIZE(dev_cmds), file, cmd, (void __user *)arg);
 }
 
 const struct file_operations vmo_dev_fops = {

@@ -13,6 +13,7 @@
 
 #include "doors.h"
 #include "page.h"
+#include "pager.h"
 #include "trace.h"
 
 /* Read faults map so many resident pages around, as filemap does. */
@@ -119,13 +120,13 @@ static void give_home(struct vmo *vmo, struct page *page, pgoff_t key)
 		vmo_home_set(page, vmo->content->home, key);
 }
 
+static_assert(AROUND_PAGES <= VMO_LEAF_SLOTS);
+
 /*
  * Maps what is resident around @vmf->pgoff but not the page itself, which the
  * core does: that is returned, locked, if it is there. Content lock shared.
  * What cannot be locked at once is left out.
  */
-static_assert(AROUND_PAGES <= VMO_LEAF_SLOTS);
-
 static struct page *map_around(struct vm_fault *vmf, struct vmo_cow_pages *cow, pgoff_t end)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -181,9 +182,40 @@ static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 	if (write)
 		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_FAULT, page);
 	*page = vmf->flags & FAULT_FLAG_WRITE ? NULL : map_around(vmf, cow, end);
+	if (!*page && vmo_cow_absent(cow, vmf->pgoff))
+		return -ENODATA;
 	if (!*page)
 		*page = vmo_cow_read_page(cow, vmf->pgoff);
 	return 0;
+}
+
+/*
+ * The page is absent: has it provided, and the fault begin anew, for which all locks are
+ * released. From there on only the file keeps the object. Why there is no page can only
+ * be told by the next try, which still has its lock.
+ */
+static vm_fault_t wait_for_page(struct vm_fault *vmf, struct vmo_cow_pages *cow)
+{
+	pgoff_t key = vmf->pgoff, last = key | (AROUND_PAGES - 1UL);
+	bool interruptible = vmf->flags & FAULT_FLAG_INTERRUPTIBLE;
+	struct file *file = vmf->vma->vm_file;
+	int err;
+
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
+		return VM_FAULT_SIGBUS;
+	err = vmo_pager_fault_error(cow, key, vmf->flags & FAULT_FLAG_TRIED);
+	if (err)
+		return fault_error(err);
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
+		vmo_pager_need_fault(cow, key, last, VMO_NEED_NOWAIT);
+		return VM_FAULT_RETRY;
+	}
+	get_file(file);
+	release_fault_lock(vmf);
+	vmo_pager_need_fault(cow, key, last, interruptible ? VMO_NEED_INTERRUPTIBLE : 0);
+	fput(file);
+	/* Without MAJOR the core would begin with the lock of the VMA again. */
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 }
 
 static vm_fault_t do_fault(struct vm_fault *vmf)
@@ -204,6 +236,8 @@ static vm_fault_t do_fault(struct vm_fault *vmf)
 	else if (!err)
 		give_home(vmo, page, vmf->pgoff);
 	vmo_cow_unlock_shared(cow);
+	if (err == -ENODATA)
+		return wait_for_page(vmf, cow);
 	if (err)
 		return fault_error(err);
 	if (vmo_page_poisoned(page)) {
@@ -219,10 +253,12 @@ static vm_fault_t do_fault(struct vm_fault *vmf)
 static vm_fault_t vmo_fault(struct vm_fault *vmf)
 {
 	struct vmo *vmo = vmf->vma->vm_private_data;
+	pgoff_t index = vmf->pgoff - vmo->base;
+	u64 id = vmo->id;
 	vm_fault_t ret = do_fault(vmf);
 
-	trace_vmo_fault(vmo, vmf->pgoff - vmo->base, vmf->flags & FAULT_FLAG_WRITE,
-			(__force unsigned int)ret);
+	/* After VM_FAULT_RETRY the object may be gone. */
+	trace_vmo_fault(id, index, vmf->flags & FAULT_FLAG_WRITE, (__force unsigned int)ret);
 	return ret;
 }
 
@@ -250,6 +286,8 @@ static vm_fault_t vmo_page_mkwrite(struct vm_fault *vmf)
 	if (!err)
 		vmo_home_set(page, vmo->content->home, vmf->pgoff);
 	vmo_cow_unlock_shared(cow);
+	if (err == -ENODATA)	/* and so not mapped any more */
+		return VM_FAULT_NOPAGE;
 	if (err)
 		return fault_error(err);
 	if (page != vmf->page)

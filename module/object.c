@@ -64,10 +64,15 @@ struct vmo_content *vmo_content_get(struct vmo_content *content)
 
 void vmo_content_put(struct vmo_content *content)
 {
+	struct vmo_pager *pager;
+
 	if (!refcount_dec_and_test(&content->refs))
 		return;
+	pager = vmo_pager_of(&content->cow);
 	vmo_kin_leave(content);
-	vmo_cow_destroy(&content->cow);		/* which tells the family */
+	vmo_cow_destroy(&content->cow);		/* which tells the family, and the pager */
+	if (pager)
+		vmo_pager_put(pager);
 	vmo_kin_put(content->kin);
 	vmo_home_put(content->home);
 	kfree(content);
@@ -342,6 +347,19 @@ static int clear_part(struct vmo *vmo, pgoff_t key, unsigned int from, unsigned 
 	return err;
 }
 
+/* The same for who holds no lock, and so may wait for a pager. */
+static int zero_part(struct vmo *vmo, pgoff_t key, unsigned int from, unsigned int to)
+{
+	int err;
+
+	do {
+		err = clear_part(vmo, key, from, to);
+		if (err == -ENODATA)
+			err = vmo_cow_need(&vmo->content->cow, key, key) ?: -ENODATA;
+	} while (err == -ENODATA);
+	return err;
+}
+
 static int resize_locked(struct vmo *vmo, u64 size, pgoff_t pages)
 {
 	unsigned int tail = offset_in_page(size);
@@ -364,7 +382,7 @@ int vmo_object_resize(struct vmo_view *view, u64 size)
 {
 	struct vmo *vmo = view->vmo;
 	struct vmo_content *content = vmo->content;
-	pgoff_t pages;
+	pgoff_t pages, key;
 	int err;
 
 	err = may_resize(view);
@@ -372,10 +390,16 @@ int vmo_object_resize(struct vmo_view *view, u64 size)
 		err = vmo_size_to_pages(size, &pages);
 	if (err)
 		return err;
-	if (down_write_killable(&content->size_lock))
-		return -EINTR;
-	err = resize_locked(vmo, size, pages);
-	up_write(&content->size_lock);
+	do {
+		if (down_write_killable(&content->size_lock))
+			return -EINTR;
+		err = resize_locked(vmo, size, pages);
+		up_write(&content->size_lock);
+		/* Nobody else is to wait for a pager there. */
+		key = vmo->base + pages - 1;
+		if (err == -ENODATA)
+			err = vmo_cow_need(&content->cow, key, key) ?: -ENODATA;
+	} while (err == -ENODATA);
 	return err;
 }
 
@@ -444,16 +468,16 @@ int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
 	end = vmo->base + ((offset + length) >> PAGE_SHIFT);
 	tail = offset_in_page(offset + length);
 	if (head && first == end) {
-		err = clear_part(vmo, first, head, tail);
+		err = zero_part(vmo, first, head, tail);
 		vmo_cow_changed(&vmo->content->cow, false);
 		return err;
 	}
 	if (head)
-		err = clear_part(vmo, first++, head, PAGE_SIZE);
+		err = zero_part(vmo, first++, head, PAGE_SIZE);
 	if (!err && end > first)
 		err = vmo_cow_zero(&vmo->content->cow, first, end - 1);
 	if (!err && tail)
-		err = clear_part(vmo, end, 0, tail);
+		err = zero_part(vmo, end, 0, tail);
 	vmo_cow_changed(&vmo->content->cow, false);	/* A5: by each call */
 	return err;
 }
@@ -484,6 +508,32 @@ int vmo_object_transfer(struct vmo *dst, u64 offset, struct vmo *src, u64 src_of
 			to += count;
 			from += count;
 		}
+		if (left && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+int vmo_object_supply(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset, u64 length)
+{
+	pgoff_t to = dst->base + (offset >> PAGE_SHIFT);
+	pgoff_t from = src->base + (src_offset >> PAGE_SHIFT);
+	pgoff_t left = length >> PAGE_SHIFT, count;
+	int err;
+
+	if (vmo_source_closed(dst->content->cow.source))
+		return -EBADFD;
+	if (!vmo_object_has(dst, offset, length) || !vmo_object_has(src, src_offset, length))
+		return -ERANGE;
+	while (left) {
+		count = left;
+		err = vmo_cow_supply(&dst->content->cow, to, &src->content->cow, from, &count);
+		if (err)
+			return err;
+		left -= count;
+		to += count;
+		from += count;
 		if (left && fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();

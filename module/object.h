@@ -16,6 +16,7 @@
 
 #include "cow_pages.h"
 #include "home.h"
+#include "pager.h"
 
 /* The largest object, in pages: its end in bytes has to fit into a loff_t. */
 #define VMO_MAX_PAGES	((1UL << (63 - PAGE_SHIFT)) - 1)
@@ -289,6 +290,12 @@ int vmo_object_commit(struct vmo *vmo, u64 offset, u64 length);
  */
 int vmo_object_transfer(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset,
 			u64 length);
+
+/*
+ * Supplies pages, as vmo_object_transfer() moves them, of an object that has a pager.
+ * -EBADFD too if it was detached.
+ */
+int vmo_object_supply(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset, u64 length);
 
 /**
  * struct vmo_pin_range - pages that are pinned

@@ -11,7 +11,7 @@ static void put_source(struct vmo_source *source)
 
 /* ---- the queue --------------------------------------------------------- */
 
-void vmo_queue_init(struct vmo_queue *queue, void (*ready)(struct vmo_queue *queue))
+void vmo_queue_init(struct vmo_queue *queue, const struct vmo_queue_ops *ops)
 {
 	spin_lock_init(&queue->lock);
 	INIT_LIST_HEAD(&queue->waiting);
@@ -19,7 +19,8 @@ void vmo_queue_init(struct vmo_queue *queue, void (*ready)(struct vmo_queue *que
 	INIT_LIST_HEAD(&queue->sources);
 	queue->last_id = 0;
 	queue->armed = true;
-	queue->ready = ready;
+	queue->refused = 0;
+	queue->ops = ops;
 }
 
 static void enqueue(struct vmo_asked *asked, struct vmo_source *source, unsigned int type)
@@ -35,7 +36,7 @@ static void enqueue(struct vmo_asked *asked, struct vmo_source *source, unsigned
 	if (!queue->armed)
 		return;
 	queue->armed = false;
-	queue->ready(queue);
+	queue->ops->ready(queue);
 }
 
 static struct vmo_request *request_of(struct vmo_asked *asked)
@@ -102,6 +103,33 @@ bool vmo_queue_empty(struct vmo_queue *queue)
 	return list_empty(&queue->waiting);
 }
 
+/* Queue lock. NULL if it was answered since. */
+static struct vmo_asked *handed_out(struct vmo_queue *queue, u64 id)
+{
+	struct vmo_asked *asked;
+
+	list_for_each_entry(asked, &queue->handed, link)
+		if (asked->id == id)
+			return asked;
+	return NULL;
+}
+
+void vmo_queue_untell(struct vmo_queue *queue, const struct vmo_notice *notices,
+		      unsigned int nr)
+{
+	struct vmo_asked *asked;
+
+	spin_lock(&queue->lock);
+	while (nr--) {
+		asked = handed_out(queue, notices[nr].id);
+		if (!asked)
+			continue;
+		asked->handed = false;
+		list_move(&asked->link, &queue->waiting);
+	}
+	spin_unlock(&queue->lock);
+}
+
 void vmo_queue_give_back(struct vmo_queue *queue)
 {
 	struct vmo_asked *asked;
@@ -114,7 +142,7 @@ void vmo_queue_give_back(struct vmo_queue *queue)
 	if (list_empty(&queue->waiting))
 		queue->armed = true;
 	else
-		queue->ready(queue);
+		queue->ops->ready(queue);
 	spin_unlock(&queue->lock);
 }
 
@@ -210,11 +238,13 @@ int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 		   pgoff_t last, struct vmo_waiter *waiter, struct vmo_request **spare)
 {
 	struct vmo_request *request;
+	int error;
 
 	spin_lock(&source->queue->lock);
-	if (source->closed) {
+	if (source->closed || source->queue->refused) {
+		error = source->closed ? -EBADFD : source->queue->refused;
 		spin_unlock(&source->queue->lock);
-		return -EBADFD;
+		return error;
 	}
 	request = find(source, type, first, last);
 	if (!request || request->run.start > first) {
@@ -225,10 +255,12 @@ int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 		*spare = NULL;
 		add_request(source, type, first, last, request);
 	}
-	waiter->key = first;
-	waiter->error = 0;
-	waiter->request = request;
-	list_add_tail(&waiter->link, &request->waiters);
+	if (waiter) {
+		waiter->key = first;
+		waiter->error = 0;
+		waiter->request = request;
+		list_add_tail(&waiter->link, &request->waiters);
+	}
 	spin_unlock(&source->queue->lock);
 	return 0;
 }
@@ -314,6 +346,28 @@ void vmo_source_cut(struct vmo_source *source, pgoff_t end)
 	spin_lock(&source->queue->lock);
 	end_all(source, end, ~0UL, 0);
 	spin_unlock(&source->queue->lock);
+}
+
+bool vmo_source_closed(struct vmo_source *source)
+{
+	bool closed;
+
+	spin_lock(&source->queue->lock);
+	closed = source->closed;
+	spin_unlock(&source->queue->lock);
+	return closed;
+}
+
+void vmo_queue_refuse(struct vmo_queue *queue, int error)
+{
+	struct vmo_source *source, *next;
+
+	spin_lock(&queue->lock);
+	queue->refused = error;
+	if (error)
+		list_for_each_entry_safe(source, next, &queue->sources, link)
+			end_all(source, 0, ~0UL, error);
+	spin_unlock(&queue->lock);
 }
 
 /* ---- the end ----------------------------------------------------------- */

@@ -29,6 +29,7 @@ enum vmo_request_type {
 	VMO_ASK_COMPLETE = VMO_ASK_TYPES,	/* the last notice of a source */
 };
 
+struct vmo_cow_pages;
 struct vmo_queue;
 struct vmo_source;
 
@@ -95,6 +96,17 @@ struct vmo_waiter {
 };
 
 /**
+ * struct vmo_queue_ops - what whoever has the queue does
+ * @ready: there is something to take, and nobody was told yet; under the queue's lock
+ * @need: asks for the page at @key, and those up to @last that are not there either, and
+ *	waits. 0: look again; else why not. No lock held.
+ */
+struct vmo_queue_ops {
+	void (*ready)(struct vmo_queue *queue);
+	int (*need)(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last);
+};
+
+/**
  * struct vmo_queue - what a pager has to do
  * @lock: covers all that is here
  * @waiting: struct vmo_asked that the server has not seen, in the order to be told
@@ -102,7 +114,8 @@ struct vmo_waiter {
  * @sources: those that are not closed
  * @last_id: of what was asked last
  * @armed: tell about the next that comes
- * @ready: there is something to take, and @armed was set; under the lock
+ * @refused: what whoever asks is told instead; 0 if one may ask
+ * @ops: immutable
  */
 struct vmo_queue {
 	spinlock_t lock;	/* covers all that is here */
@@ -111,7 +124,8 @@ struct vmo_queue {
 	struct list_head sources;
 	u64 last_id;
 	bool armed;
-	void (*ready)(struct vmo_queue *queue);
+	int refused;
+	const struct vmo_queue_ops *ops;
 };
 
 /**
@@ -134,8 +148,8 @@ struct vmo_source {
 	bool closed;
 };
 
-/* An empty queue. @ready is called from then on when something is there to take. */
-void vmo_queue_init(struct vmo_queue *queue, void (*ready)(struct vmo_queue *queue));
+/* An empty queue, where one may ask. */
+void vmo_queue_init(struct vmo_queue *queue, const struct vmo_queue_ops *ops);
 
 /*
  * Tells up to @room of what waits, oldest first, and returns how many. What is left is
@@ -146,11 +160,21 @@ unsigned int vmo_queue_take(struct vmo_queue *queue, struct vmo_notice *notices,
 			    unsigned int room);
 bool vmo_queue_empty(struct vmo_queue *queue);
 
+/* The last @nr that were taken could not be told: they wait again, ahead of all others. */
+void vmo_queue_untell(struct vmo_queue *queue, const struct vmo_notice *notices,
+		      unsigned int nr);
+
 /*
  * Whoever took requests is gone, and did not answer: they wait again, ahead of all
  * others, in the order that they had.
  */
 void vmo_queue_give_back(struct vmo_queue *queue);
+
+/*
+ * Nobody answers for now: all who wait, and who asks from now on, get @error. With 0 one
+ * may ask again.
+ */
+void vmo_queue_refuse(struct vmo_queue *queue, int error);
 
 /*
  * The pager is gone: closes all sources, whose waiters get -EBADFD. The queue has to stay
@@ -167,8 +191,9 @@ struct vmo_source *vmo_source_new(struct vmo_queue *queue, u64 key);
  * Asks for as much of [@first, @last] as is not asked for yet, or joins the request that
  * has @first. The caller has looked for the page, and holds the content lock since then,
  * so that no answer comes in between. *@spare is a request that is not used yet, and
- * becomes NULL if it was taken. -EBADFD: the source is closed. Else @waiter is linked
- * until it is woken or leaves.
+ * becomes NULL if it was taken. -EBADFD: the source is closed, or what the queue refuses
+ * with. Else @waiter is linked until it is woken or leaves. It may be NULL, for one that
+ * looks again some day; then the request stays until it is answered.
  */
 int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 		   pgoff_t last, struct vmo_waiter *waiter, struct vmo_request **spare);
@@ -188,6 +213,8 @@ void vmo_source_fail(struct vmo_source *source, pgoff_t first, pgoff_t last, int
 
 /* Keys from @end on do not exist any more: wakes who waits for them. */
 void vmo_source_cut(struct vmo_source *source, pgoff_t end);
+
+bool vmo_source_closed(struct vmo_source *source);
 
 /*
  * Fails all waiters with -EBADFD, as everybody who asks later. What the server has not

@@ -310,6 +310,19 @@ bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct pag
 	return has;
 }
 
+bool vmo_tree_is_empty(const struct vmo_page_tree *tree, pgoff_t key)
+{
+	struct vmo_leaf *leaf = tree_leaf(tree, key);
+	bool empty;
+
+	if (!leaf)
+		return true;
+	spin_lock(&leaf->lock);
+	empty = !leaf->slot[leaf_index(key)];
+	spin_unlock(&leaf->lock);
+	return empty;
+}
+
 /* Hangs a new node into an empty slot, or finds the one who was faster. */
 static struct vmo_node *hang_node(struct vmo_node **slot, unsigned int level,
 				  unsigned int flags)
@@ -835,8 +848,10 @@ static struct vmo_node *cut_leaf(struct window *w, struct vmo_leaf *src, pgoff_t
 		dst->slot[i] = src->slot[i];
 		src->slot[i] = NULL;
 	}
+	dst->dirty = src->dirty & mask;
 	src->writable &= ~mask;
 	src->mine &= ~mask;
+	src->dirty &= ~mask;
 	spin_unlock(&src->lock);
 	return node;
 }

@@ -96,6 +96,8 @@ struct vmo_inner {
  * @writable: pages that may be written without asking us, by a PTE or by a
  *	device. Bits only in exclusive leaves, where they mean *ours* as well.
  * @mine: pages that were allocated, or checked to be ours, in @epoch
+ * @dirty: of contents with a source: slots that its server does not know. A page, or
+ *	the marker.
  * @slot: NULL, VMO_MARKER or a page, of which the slot owns one share
  * @next: link in a pool of unused nodes
  */
@@ -105,6 +107,7 @@ struct vmo_leaf {
 	u64 epoch;
 	u64 writable;
 	u64 mine;
+	u64 dirty;
 	union {
 		void *slot[VMO_LEAF_SLOTS];
 		struct list_head next;
@@ -197,6 +200,9 @@ u64 vmo_leaf_pages(struct vmo_leaf *leaf);
 
 /* Is @page (or, if NULL, no page) at @key? Lock: shared. */
 bool vmo_tree_has_page(const struct vmo_page_tree *tree, pgoff_t key, struct page *page);
+
+/* Is there neither a page nor the marker at @key? Lock: shared. */
+bool vmo_tree_is_empty(const struct vmo_page_tree *tree, pgoff_t key);
 
 /*
  * Hangs the nodes that @key still lacks below exclusive parents. Lock: shared.

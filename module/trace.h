@@ -54,8 +54,8 @@ TRACE_EVENT(vmo_clone,
 );
 
 TRACE_EVENT(vmo_fault,
-	TP_PROTO(const struct vmo *vmo, unsigned long key, bool write, unsigned int result),
-	TP_ARGS(vmo, key, write, result),
+	TP_PROTO(u64 id, unsigned long key, bool write, unsigned int result),
+	TP_ARGS(id, key, write, result),
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(unsigned long, key)
@@ -63,7 +63,7 @@ TRACE_EVENT(vmo_fault,
 		__field(unsigned int, result)
 	),
 	TP_fast_assign(
-		__entry->id = vmo->id;
+		__entry->id = id;
 		__entry->key = key;
 		__entry->write = write;
 		__entry->result = result;

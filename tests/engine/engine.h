@@ -177,6 +177,12 @@ static inline void list_del_init(struct list_head *item)
 	INIT_LIST_HEAD(item);
 }
 
+static inline void list_move(struct list_head *item, struct list_head *head)
+{
+	list_del(item);
+	list_add(item, head);
+}
+
 static inline void list_move_tail(struct list_head *item, struct list_head *head)
 {
 	list_del(item);

@@ -17,6 +17,8 @@ static void on_ready(struct vmo_queue *queue)
 	nr_ready++;
 }
 
+static const struct vmo_queue_ops queue_ops = { .ready = on_ready };
+
 static void on_wake(struct vmo_waiter *waiter)
 {
 	CHECK(shim_holds_leaf() && !waiter->request);
@@ -33,7 +35,7 @@ static void begin(void)
 {
 	nr_ready = 0;
 	nr_woken = 0;
-	vmo_queue_init(&queue, on_ready);
+	vmo_queue_init(&queue, &queue_ops);
 	source = vmo_source_new(&queue, 77);
 	CHECK(source);
 }
@@ -61,6 +63,59 @@ static bool is(const struct vmo_notice *notice, unsigned int type, pgoff_t first
 {
 	return notice->type == type && notice->first == first && notice->last == last &&
 	       notice->key == 77;
+}
+
+/* A request that nobody waits for stays, is told of, and may be joined. */
+static void t_left(void)
+{
+	struct vmo_request *spare = vmo_request_alloc();
+	struct vmo_waiter w;
+
+	begin();
+	CHECK(!vmo_source_ask(source, VMO_ASK_READ, 3, 6, NULL, &spare) && !spare);
+	CHECK(!ask(&w, VMO_ASK_READ, 4, 9) && nr_ready == 1);
+	CHECK(vmo_queue_take(&queue, told, 8) == 1 && is(&told[0], VMO_ASK_READ, 3, 6));
+	vmo_source_answer(source, VMO_ASK_READ, 3, 6);
+	CHECK(nr_woken == 1 && !w.error);
+	end();
+}
+
+/* What could not be told is told again, before the others, and only once. */
+static void t_untold(void)
+{
+	struct vmo_waiter w[4];
+	int i;
+
+	begin();
+	for (i = 0; i < 4; i++)
+		CHECK(!ask(&w[i], VMO_ASK_READ, 10 * i, 10 * i));
+	CHECK(vmo_queue_take(&queue, told, 3) == 3);
+	vmo_source_answer(source, VMO_ASK_READ, 20, 20);
+	vmo_queue_untell(&queue, told + 1, 2);
+	CHECK(vmo_queue_take(&queue, told, 8) == 2);
+	CHECK(is(&told[0], VMO_ASK_READ, 10, 10) && is(&told[1], VMO_ASK_READ, 30, 30));
+	vmo_queue_give_back(&queue);
+	CHECK(vmo_queue_take(&queue, told, 8) == 3 && is(&told[0], VMO_ASK_READ, 0, 0));
+	end();
+}
+
+/* Nobody answers: who waits and who asks is told so, until somebody may come again. */
+static void t_refused(void)
+{
+	struct vmo_waiter w, w2;
+
+	begin();
+	CHECK(!ask(&w, VMO_ASK_READ, 3, 6));
+	vmo_queue_refuse(&queue, -ETIMEDOUT);
+	CHECK(nr_woken == 1 && w.error == -ETIMEDOUT && vmo_queue_empty(&queue));
+	CHECK(ask(&w, VMO_ASK_READ, 3, 6) == -ETIMEDOUT);
+	vmo_queue_refuse(&queue, 0);
+	CHECK(!ask(&w2, VMO_ASK_READ, 3, 6) && vmo_queue_take(&queue, told, 8) == 1);
+	vmo_queue_refuse(&queue, -ETIMEDOUT);
+	CHECK(w2.error == -ETIMEDOUT);
+	vmo_source_detach(source);
+	CHECK(ask(&w, VMO_ASK_READ, 3, 6) == -EBADFD);
+	end();
 }
 
 static void t_one(void)
@@ -477,7 +532,7 @@ static void start_over(void)
 		if (sources[s].real)
 			vmo_source_release(sources[s].real);
 	memset(waiters, 0, sizeof(waiters));
-	vmo_queue_init(&queue, on_ready);
+	vmo_queue_init(&queue, &queue_ops);
 	armed = true;
 	for (int s = 0; s < SOURCES; s++)
 		new_source(s);
@@ -527,6 +582,9 @@ static void t_model(void)
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
+		{ "a request that nobody waits for", t_left },
+		{ "p3: what could not be told", t_untold },
+		{ "design 6: nobody serves for too long", t_refused },
 		{ "p10: a request, told and answered", t_one },
 		{ "p11: overlapping requests", t_overlap },
 		{ "p13: early wake-up, and the rest is joined", t_early },

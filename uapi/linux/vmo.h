@@ -22,7 +22,11 @@
  * nothing, unless its text says otherwise. The answer of a failed command is
  * not written, but for VMO_READ and VMO_WRITE; nor is that of one that has
  * nothing to answer (VMO_OP_RANGE, VMO_RESIZE, VMO_TRANSFER, VMO_REWIND, VMO_NAME with
- * VMO_NAME_SET).
+ * VMO_NAME_SET, VMO_PAGER_SUPPLY, VMO_PAGER_FAIL, VMO_PAGER_DETACH).
+ *
+ * Whatever needs memory of an object with a pager may besides fail as the server says
+ * (EIO, EBADMSG, ENOSPC, ENOBUFS, EBADFD), with EBADFD if nobody is to be asked any more,
+ * and with ETIMEDOUT if nobody answers. A fault is SIGBUS then. It can always be killed.
  *
  * What is wrong is looked for in this order: the command and the structure's
  * size (ENOTTY, EINVAL, EFAULT, E2BIG), the descriptor's access mode (EACCES),
@@ -34,8 +38,9 @@
  * EINVAL   wrong value: unknown flag, non-zero reserved field, unaligned
  * ERANGE   outside of the object, or larger than any object can be
  * EOPNOTSUPP known, but not for this object
- * EBADFD   the object is in the wrong state, such as pinned
- * EAGAIN   a counter is as high as it can be
+ * EBADFD   the object is in the wrong state, such as pinned, or detached from its pager
+ * EAGAIN   a counter is as high as it can be, or to wait was not allowed
+ * EBUSY    the pager has a server
  * EACCES   the descriptor lacks the right
  * EPERM    the caller lacks the privilege
  * EFAULT   unreadable or unwritable user memory
@@ -81,6 +86,7 @@ struct vmo_probe {
 #define VMO_FEATURE_DIFF	(1ULL << 11)
 #define VMO_FEATURE_REWIND	(1ULL << 12)	/* VMO_CLONE_KEEP_BASE, VMO_REWIND */
 #define VMO_FEATURE_HARVEST	(1ULL << 13)	/* VMO_HARVESTER, VMO_HARVEST */
+#define VMO_FEATURE_PAGER	(1ULL << 14)	/* VMO_PAGER_CREATE */
 
 /* Bytes of a name, with the zero at the end. */
 #define VMO_NAME_SIZE		64
@@ -92,6 +98,9 @@ struct vmo_probe {
  * @flags: VMO_CREATE_* bits
  * @fd: out: the object
  * @name: as for VMO_NAME; empty for none
+ * @key: with VMO_CREATE_PAGER: what the server is told that it is about; else 0
+ * @pager_fd: with VMO_CREATE_PAGER: who provides the memory; else 0
+ * @reserved: must be 0
  *
  * %VMO_CREATE_RESIZABLE: the object can be resized, by VMO_RESIZE, ftruncate()
  * and by writes past its end. (C3)
@@ -106,6 +115,10 @@ struct vmo_probe {
  * references have the property, clones only if they ask for it. A snapshot gets
  * copies of the pages that are pinned so.
  *
+ * %VMO_CREATE_PAGER: what nobody has written or supplied yet is asked of the pager; see
+ * struct vmo_pager_create. Not together with VMO_CREATE_LONGTERM (EINVAL). A @pager_fd that
+ * is not open is EBADF, one that is no pager EINVAL. (P1)
+ *
  * The caller needs /dev/vmo open for writing (EACCES).
  */
 struct vmo_create {
@@ -113,11 +126,15 @@ struct vmo_create {
 	__u32 flags;
 	__s32 fd;
 	char name[VMO_NAME_SIZE];
+	__aligned_u64 key;
+	__s32 pager_fd;
+	__u32 reserved;
 };
 
 #define VMO_CREATE_RESIZABLE	(1U << 0)
 #define VMO_CREATE_EXEC		(1U << 1)
 #define VMO_CREATE_LONGTERM	(1U << 2)
+#define VMO_CREATE_PAGER	(1U << 3)
 
 /**
  * struct vmo_clone - a copy-on-write child (VMO_CLONE, on an object)
@@ -775,11 +792,170 @@ struct vmo_info {
 #define VMO_INFO_EXEC		(1ULL << 7)	/* may be mapped with PROT_EXEC */
 #define VMO_INFO_LONGTERM	(1ULL << 8)	/* the memory may be pinned for long */
 #define VMO_INFO_KEEP_BASE	(1ULL << 9)	/* VMO_REWIND works */
+#define VMO_INFO_PAGER		(1ULL << 10)	/* a pager provides the memory */
+
+/**
+ * struct vmo_pager_create - a pager (VMO_PAGER_CREATE, on /dev/vmo)
+ * @flags: VMO_PAGER_* bits
+ * @fd: out: the pager
+ * @rebind_ms: with VMO_PAGER_LIMITS; see below
+ * @report_ms: with VMO_PAGER_LIMITS, not 0 (EINVAL): how long a request is open before the
+ *	kernel's log is told so, and again after as long. Default 20,000. (P16)
+ * @timeout_ms: with VMO_PAGER_LIMITS: how long one waits for an answer. Default 300,000
+ * @window: with VMO_PAGER_LIMITS: bytes that one request asks for at most; rounded up to
+ *	pages, not 0 (EINVAL). Default 1 MiB
+ *
+ * A pager provides the memory of objects that were made with VMO_CREATE_PAGER. Whoever
+ * needs some of it that is not there waits, in a fault or a call, until a *server* has
+ * supplied it. The server has a binding (struct vmo_pager_bind) and takes requests from
+ * there.
+ *
+ * Three things end. The *binding*: requests that it was told of and has not answered go
+ * to the next one, as all new ones do. For as long as @rebind_ms (default 10,000) one
+ * waits for it to come, from the creation of the pager or the end of the last binding
+ * on; then all who wait get ETIMEDOUT, as whoever needs something from there on, until
+ * somebody binds. The *pager*, with its last descriptor: who waits, or needs something
+ * later, gets EBADFD; what was supplied can be read. So whoever wants clients to outlive a
+ * server keeps a duplicate. The *object*: the server is told VMO_PAGER_COMPLETE.
+ *
+ * An object with a pager cannot be cloned (EOPNOTSUPP), nor can pages be
+ * transferred or decommitted (EOPNOTSUPP); slices and references are of the same memory.
+ * What is zeroed, and what the object grows by, is not asked for. ftruncate() takes whole
+ * pages only (EINVAL). What descriptors with O_NONBLOCK, and RWF_NOWAIT, would have to wait
+ * for is EAGAIN. lseek() with SEEK_DATA takes all of it for data.
+ *
+ * The caller needs /dev/vmo open for writing (EACCES).
+ */
+struct vmo_pager_create {
+	__u32 flags;
+	__s32 fd;
+	__u32 rebind_ms;
+	__u32 report_ms;
+	__u32 timeout_ms;
+	__u32 window;
+};
+
+#define VMO_PAGER_LIMITS	(1U << 0)
+
+/**
+ * struct vmo_pager_bind - serve a pager (VMO_PAGER_BIND, on a pager)
+ * @flags: must be 0
+ * @fd: out: the binding
+ *
+ * One at a time: EBUSY. read() from it answers with as many struct vmo_pager_request as
+ * there are and fit, the oldest first, and waits for the first one, unless it is
+ * O_NONBLOCK (EAGAIN). Less room than for one is EINVAL. Once the pager is closed it is
+ * EBADFD. poll() says EPOLLIN, or EPOLLHUP for the latter. What is answered or no longer
+ * needed before it is read is never seen.
+ *
+ * VMO_PAGER_SUPPLY, VMO_PAGER_FAIL and VMO_PAGER_DETACH work on it as on the pager.
+ */
+struct vmo_pager_bind {
+	__u32 flags;
+	__s32 fd;
+};
+
+/**
+ * struct vmo_pager_request - what is needed, from read() of a binding
+ * @id: unique for the pager
+ * @key: from VMO_CREATE
+ * @offset: bytes, page aligned
+ * @length: bytes, page aligned
+ * @type: VMO_PAGER_READ: somebody waits for the first page, and expects to need the rest.
+ *	VMO_PAGER_COMPLETE: the object is gone or detached, and this is the last that
+ *	is told of it; offset and length are 0
+ * @reserved: 0
+ *
+ * Whoever asks for something that is asked for already is not told of again. One may
+ * answer more, less or something else than what was asked for; who waits for what was
+ * not answered goes on waiting, and may ask anew. (P2, P10, P11)
+ */
+struct vmo_pager_request {
+	__aligned_u64 id;
+	__aligned_u64 key;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__u32 type;
+	__u32 reserved;
+};
+
+#define VMO_PAGER_READ		1
+#define VMO_PAGER_COMPLETE	2
+
+/**
+ * struct vmo_pager_supply - provide memory (VMO_PAGER_SUPPLY, on a pager or a binding)
+ * @offset: where to; page aligned (EINVAL)
+ * @length: bytes; page aligned (EINVAL). 0 does nothing
+ * @src_offset: where from; page aligned (EINVAL)
+ * @vmo_fd: object of this pager (EINVAL), no slice (EINVAL)
+ * @src_fd: object with the bytes, without a pager (EOPNOTSUPP)
+ * @flags: must be 0
+ * @reserved: must be 0
+ *
+ * Moves pages, as VMO_TRANSFER does, to where the object has none. What is there already
+ * stays, and holes of the source become known zeroes. The range of the source reads
+ * zero afterwards in any case. (X4, X5, X6)
+ *
+ * Detached, or a pinned page in the source: EBADFD. A range that is not inside of its
+ * object: ERANGE. Without memory (ENOMEM) or killed, a part may be done.
+ *
+ * Both descriptors have to be writable, that of the source readable, too (EACCES). One
+ * that is no object is EINVAL, one that is not open EBADF.
+ */
+struct vmo_pager_supply {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 src_offset;
+	__s32 vmo_fd;
+	__s32 src_fd;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct vmo_pager_fail - there is no memory to provide (VMO_PAGER_FAIL, likewise)
+ * @offset: page aligned (EINVAL)
+ * @length: bytes; page aligned (EINVAL)
+ * @vmo_fd: as for VMO_PAGER_SUPPLY
+ * @error: EIO, EBADMSG, EBADFD, ENOSPC or ENOBUFS; else EINVAL
+ * @flags: must be 0
+ * @reserved: must be 0
+ *
+ * Ends all requests that overlap the range. Whoever waits for a page of it next gets
+ * @error, others ask again. Nothing is remembered. (P20, P21)
+ *
+ * Detached: EBADFD. A range that is not inside of the object: ERANGE. The
+ * descriptor has to be writable (EACCES).
+ */
+struct vmo_pager_fail {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__s32 vmo_fd;
+	__u32 error;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct vmo_pager_detach - provide no more (VMO_PAGER_DETACH, likewise)
+ * @vmo_fd: as for VMO_PAGER_SUPPLY
+ * @flags: must be 0
+ *
+ * Who waits, and who needs something later, gets EBADFD. What was supplied is given up;
+ * pages that were written, or zeroed, stay. Again: nothing happens. (P50)
+ *
+ * The descriptor has to be writable (EACCES).
+ */
+struct vmo_pager_detach {
+	__s32 vmo_fd;
+	__u32 flags;
+};
 
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)
 #define VMO_CREATE	_IOWR(VMO_IOC, 0x01, struct vmo_create)
 #define VMO_STATS	_IOWR(VMO_IOC, 0x02, struct vmo_stats)
+#define VMO_PAGER_CREATE _IOWR(VMO_IOC, 0x03, struct vmo_pager_create)
 
 /* On an object */
 #define VMO_CLONE	_IOWR(VMO_IOC, 0x10, struct vmo_clone)
@@ -803,5 +979,12 @@ struct vmo_info {
 
 /* On a harvester */
 #define VMO_HARVEST	_IOWR(VMO_IOC, 0x40, struct vmo_harvest)
+
+/* On a pager */
+#define VMO_PAGER_BIND	_IOWR(VMO_IOC, 0x50, struct vmo_pager_bind)
+/* On a pager or a binding */
+#define VMO_PAGER_SUPPLY _IOWR(VMO_IOC, 0x51, struct vmo_pager_supply)
+#define VMO_PAGER_FAIL	_IOWR(VMO_IOC, 0x52, struct vmo_pager_fail)
+#define VMO_PAGER_DETACH _IOWR(VMO_IOC, 0x53, struct vmo_pager_detach)
 
 #endif

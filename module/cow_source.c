@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Contents that somebody provides on demand: what is absent, asking for it, zeroing and
+ * detaching. Supplying is a kind of transfer, see cow_transfer.c.
+ */
+#include "engine.h"
+#include "page.h"
+#include "cow_internal.h"
+
+void vmo_cow_set_source(struct vmo_cow_pages *cow, struct vmo_source *source)
+{
+	cow->source = source;
+	cow->source_end = cow->end;
+}
+
+bool vmo_cow_absent(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	lockdep_assert_held(&cow->lock);
+	return cow->source && key < cow->source_end && vmo_tree_is_empty(&cow->tree, key);
+}
+
+/* The last key of the absent run that starts at @first, up to @last. Content lock. */
+static pgoff_t run_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first + 1, to;
+	struct vmo_leaf *leaf;
+
+	last = min(last, cow->source_end - 1);
+	while (key <= last) {
+		leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false);
+		if (!leaf)
+			break;
+		to = min(last, key | VMO_LEAF_MASK);
+		spin_lock(&leaf->lock);
+		while (key <= to && !leaf->slot[key_slot(key)])
+			key++;
+		spin_unlock(&leaf->lock);
+		if (key <= to)
+			return key - 1;
+	}
+	return last;
+}
+
+int vmo_cow_ask(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
+		struct vmo_waiter *waiter)
+{
+	struct vmo_request *spare = vmo_request_alloc();
+	int ret;
+
+	if (!spare)
+		return -ENOMEM;
+	ret = vmo_cow_lock_shared(cow);
+	if (ret)
+		goto free;
+	if (vmo_cow_absent(cow, key)) {
+		ret = vmo_source_ask(cow->source, VMO_ASK_READ, key, run_end(cow, key, last),
+				     waiter, &spare);
+		ret = ret ? ret : 1;
+	}
+	vmo_cow_unlock_shared(cow);
+free:
+	vmo_request_free(spare);
+	return ret;
+}
+
+int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last)
+{
+	return cow->source->queue->ops->need(cow, key, last);
+}
+
+int vmo_cow_fail(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, int error)
+{
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	if (vmo_source_closed(cow->source))
+		ret = -EBADFD;
+	else if (last >= cow->end)
+		ret = -ERANGE;
+	else
+		vmo_source_fail(cow->source, first, last, error);
+	vmo_cow_unlock_shared(cow);
+	return ret;
+}
+
+/* ---- zeroing ----------------------------------------------------------- */
+
+/*
+ * Lets the slots of @mask read zero. Those that did before stay what they are, for the
+ * server knows, or knows that it does not; pinned pages stay, too. Content lock
+ * exclusive, without PTEs. To @gone go pages that were given up.
+ */
+static unsigned int zero_slots(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base,
+			       u64 mask, struct page **gone)
+{
+	unsigned int i, nr = 0;
+	struct page *page;
+
+	spin_lock(&leaf->lock);
+	for (; mask; mask &= mask - 1) {
+		i = __ffs64(mask);
+		page = vmo_slot_page(leaf->slot[i]);
+		if (page ? vmo_page_pins(page) : leaf->slot[i] || base + i >= cow->source_end)
+			continue;
+		if (page)
+			gone[nr++] = page;
+		leaf->slot[i] = VMO_MARKER;
+		leaf->writable &= ~BIT_ULL(i);
+		leaf->mine &= ~BIT_ULL(i);
+		leaf->dirty |= BIT_ULL(i);
+	}
+	spin_unlock(&leaf->lock);
+	return nr;
+}
+
+static void clear_pinned(struct vmo_leaf *leaf, u64 mask)
+{
+	struct page *page;
+	unsigned int i;
+
+	for (; mask; mask &= mask - 1) {
+		i = __ffs64(mask);
+		page = vmo_slot_page(leaf->slot[i]);
+		if (!page)
+			continue;
+		/* It stays in its slot: the content lock is exclusive. */
+		vmo_page_lock(page);
+		vmo_page_clear(page, 0, PAGE_SIZE);
+		vmo_page_unlock(page);
+	}
+}
+
+/* Within a leaf, which the tree has exclusively. Content lock exclusive. */
+static void zero_leaf(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t first,
+		      pgoff_t last)
+{
+	pgoff_t base = first & ~VMO_LEAF_MASK;
+	u64 mask = vmo_leaf_bits(~0ULL, base, first, last);
+	struct page *gone[VMO_LEAF_SLOTS];
+	unsigned int nr;
+
+	vmo_cow_wait_pages(leaf, mask);
+	cow->ops->unmap(cow, first, last, false);
+	nr = zero_slots(cow, leaf, base, mask, gone);
+	clear_pinned(leaf, mask);
+	while (nr)
+		vmo_page_unshare(gone[--nr]);
+	vmo_source_answer(cow->source, VMO_ASK_READ, first, last);
+}
+
+/* Is there nothing to do, for the source does not know of it, and nobody wrote it? */
+static bool grown_hole(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first;
+
+	return first >= cow->source_end && !vmo_tree_next_leaf(&cow->tree, &key, last, false);
+}
+
+static int zero_some(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_need need = { };
+	struct vmo_pool pool;
+	int ret;
+
+	vmo_pool_init(&pool, 0);
+	for (;;) {
+		ret = vmo_pool_fill(&pool, &need);
+		if (!ret)
+			ret = vmo_cow_lock_excl(cow);
+		if (ret)
+			goto drain;
+		ret = last >= cow->end ? -ERANGE : vmo_cow_note_range(cow, first, last);
+		if (ret || grown_hole(cow, first, last))
+			goto unlock;
+		vmo_tree_own_need(&cow->tree, first, true, &need);
+		if (vmo_pool_has(&pool, &need))
+			break;
+		vmo_cow_unlock_excl(cow);
+	}
+	zero_leaf(cow, vmo_tree_own(&cow->tree, first, true, &pool), first, last);
+unlock:
+	vmo_cow_unlock_excl(cow);
+	vmo_cow_changed(cow, true);
+drain:
+	vmo_pool_drain(&pool);
+	return ret;
+}
+
+int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t to;
+	int ret;
+
+	if (first < cow->base || last < first || last >= READ_ONCE(cow->end))
+		return -ERANGE;
+	do {
+		to = min(last, first | VMO_LEAF_MASK);
+		ret = zero_some(cow, first, to);
+		first = to + 1;
+		if (!ret && fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	} while (!ret && to < last);
+	return ret;
+}
+
+/* ---- detaching --------------------------------------------------------- */
+
+/* Gives up what the server knows. Content lock exclusive, without PTEs. */
+static void drop_clean(struct vmo_leaf *leaf)
+{
+	struct page *gone[VMO_LEAF_SLOTS], *page;
+	unsigned int i, nr = 0;
+
+	spin_lock(&leaf->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+		if (leaf->dirty & BIT_ULL(i))
+			continue;
+		page = vmo_slot_page(leaf->slot[i]);
+		if (page)
+			gone[nr++] = page;
+		leaf->slot[i] = NULL;
+		leaf->mine &= ~BIT_ULL(i);
+	}
+	spin_unlock(&leaf->lock);
+	while (nr)
+		vmo_page_unshare(gone[--nr]);
+}
+
+static void drop_all_clean(struct vmo_cow_pages *cow)
+{
+	pgoff_t key = 0;
+	struct vmo_leaf *leaf;
+
+	if (cow->end <= cow->base)
+		return;
+	vmo_cow_wait_zero_pages(cow);
+	vmo_cow_revoke(cow, &cow->tree, cow->base, cow->end - 1);
+	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, VMO_KEY_MAX, false))) {
+		drop_clean(leaf);
+		key = (key | VMO_LEAF_MASK) + 1;
+		cond_resched();
+	}
+}
+
+int vmo_cow_detach(struct vmo_cow_pages *cow)
+{
+	int ret = vmo_cow_lock_excl(cow);
+
+	if (ret)
+		return ret;
+	/* A pager that is closed leaves what was supplied, which to detach takes away. */
+	vmo_source_detach(cow->source);
+	drop_all_clean(cow);
+	vmo_cow_unlock_excl(cow);
+	vmo_cow_changed(cow, true);
+	return 0;
+}

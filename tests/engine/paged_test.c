@@ -1,0 +1,680 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * paged_test [OPERATIONS [SEED]]: contents with a source, by rule, with each allocation
+ * failing in turn, and by random operations against a model. The server runs inside of
+ * whoever waits, and answers what was asked, or more.
+ */
+#include "family.h"
+
+#define L	VMO_LEAF_SLOTS
+#define KEYS_MAX	(6 * VMO_LEAF_SLOTS)
+#define KEYS	((pgoff_t)KEYS_MAX)
+
+static struct vmo_queue queue;
+static struct content *aux;
+static pgoff_t extra;		/* pages to supply beyond what was asked */
+static int answer_error;	/* fail instead */
+static unsigned int nr_told, nr_need;
+static struct vmo_notice told;
+
+/* What the server has at @key: every seventh page is a hole. */
+static u64 stored(pgoff_t key)
+{
+	return key % 7 == 3 ? 0 : 1000 + key;
+}
+
+static void on_ready(struct vmo_queue *q)
+{
+	CHECK(shim_holds_leaf());
+}
+
+static void on_wake(struct vmo_waiter *waiter)
+{
+	CHECK(shim_holds_leaf());
+}
+
+/* Not by put(): the failing allocation is to be the engine's. */
+static int fill_aux(pgoff_t first, pgoff_t last)
+{
+	long nth = shim_fail_nth;
+	pgoff_t key;
+
+	shim_fail_nth = 0;
+	for (key = first; key <= last; key++)
+		if (stored(key))
+			put(aux, key, stored(key), 0);
+	shim_fail_nth = nth;
+	return 0;
+}
+
+static int supply(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t count;
+	int ret = fill_aux(first, last);
+
+	while (!ret && first <= last) {
+		count = last - first + 1;
+		ret = vmo_cow_supply(cow, first, &aux->cow, first, &count);
+		if (!ret)
+			first += count;
+	}
+	return ret;
+}
+
+/* Runs as the server and as who waits for it. */
+static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last)
+{
+	struct vmo_waiter waiter = { .wake = on_wake };
+	int ret = vmo_cow_ask(cow, key, last, &waiter);
+
+	CHECK(!shim_holds_sem());
+	nr_need++;
+	if (ret <= 0)
+		return ret;
+	CHECK(vmo_queue_take(&queue, &told, 1) == 1 && told.type == VMO_ASK_READ);
+	CHECK(told.first == key && told.last <= last);
+	nr_told++;
+	if (answer_error)
+		ret = vmo_cow_fail(cow, told.first, told.last, answer_error);
+	else
+		ret = supply(cow, told.first, min(told.last + extra, cow->end - 1));
+	if (!vmo_source_leave(cow->source, &waiter))
+		return ret ? ret : -ETIMEDOUT;
+	return waiter.error;
+}
+
+static const struct vmo_queue_ops queue_ops = { .ready = on_ready, .need = need };
+
+static struct content *begin(pgoff_t end)
+{
+	struct content *c = content_new(0, end);
+
+	vmo_queue_init(&queue, &queue_ops);
+	vmo_cow_set_source(&c->cow, vmo_source_new(&queue, 77));
+	aux = content_new(0, end);
+	extra = 0;
+	answer_error = 0;
+	nr_told = 0;
+	nr_need = 0;
+	return c;
+}
+
+static void end(struct content *c)
+{
+	content_free(c);
+	CHECK(vmo_queue_take(&queue, &told, 1) == 1 && told.type == VMO_ASK_COMPLETE);
+	vmo_queue_close(&queue);
+	content_free(aux);
+}
+
+/* A write as the doors make it, also of a mapping with @flags. */
+static int write_at(struct content *c, pgoff_t key, u64 data, unsigned int flags)
+{
+	struct page *page;
+	int ret;
+
+	do {
+		ret = vmo_cow_lock_shared(&c->cow);
+		if (ret)
+			return ret;
+		ret = vmo_cow_own_page(&c->cow, key, flags, &page);
+		if (ret == -EINTR)
+			return ret;
+		if (!ret) {
+			page->data = data;
+			vmo_page_unlock(page);
+			vmo_page_put(page);
+		}
+		vmo_cow_unlock_shared(&c->cow);
+		if (ret == -ENODATA)
+			ret = vmo_cow_need(&c->cow, key, key) ?: -ENODATA;
+	} while (ret == -ENODATA);
+	return ret;
+}
+
+static bool absent(struct content *c, pgoff_t key)
+{
+	long nth = shim_fail_nth;
+	bool is;
+
+	shim_fail_nth = 0;
+	CHECK(!vmo_cow_lock_shared(&c->cow));
+	is = vmo_cow_absent(&c->cow, key);
+	vmo_cow_unlock_shared(&c->cow);
+	shim_fail_nth = nth;
+	return is;
+}
+
+static int read_at(struct content *c, pgoff_t key, u64 *data)
+{
+	int ret;
+
+	while (absent(c, key)) {
+		ret = vmo_cow_need(&c->cow, key, key);
+		if (ret)
+			return ret;
+	}
+	*data = get(c, key);
+	return 0;
+}
+
+/* ---- by rule ------------------------------------------------------------- */
+
+static void t_absent(void)
+{
+	struct content *c = begin(KEYS);
+	struct page *page;
+	u64 data;
+
+	CHECK(absent(c, 0) && absent(c, KEYS - 1) && !shim.pages);
+	CHECK(!vmo_cow_lock_shared(&c->cow));
+	CHECK(vmo_cow_own_page(&c->cow, 5, 0, &page) == -ENODATA);
+	CHECK(vmo_cow_clear(&c->cow, 5, 0, 8) == -ENODATA);
+	vmo_cow_unlock_shared(&c->cow);
+	CHECK(!nr_need);
+	CHECK(!read_at(c, 5, &data) && data == 1005 && nr_told == 1);
+	CHECK(!read_at(c, 3, &data) && !data && nr_told == 2 && !absent(c, 3));
+	CHECK(absent(c, 4) && absent(c, 6));
+	CHECK(!write_at(c, 10, 42, VMO_OWN_WRITTEN) && nr_told == 3 && get(c, 10) == 42);
+	end(c);
+}
+
+/* T2, T3, P12: a run ends at what is there. */
+static void t_commit(void)
+{
+	struct content *c = begin(KEYS);
+	pgoff_t key;
+
+	CHECK(!supply(&c->cow, 10, 11) && !supply(&c->cow, L + 1, L + 1));
+	CHECK(!vmo_cow_commit(&c->cow, 2, 2 * L));
+	CHECK(nr_told == 3);
+	CHECK(told.first == L + 2 && told.last == 2 * L);
+	for (key = 2; key <= 2 * L; key++)
+		CHECK(page_at(c, key) && get(c, key) == stored(key));
+	CHECK(absent(c, 1) && absent(c, 2 * L + 1));
+	end(c);
+}
+
+static void t_pin(void)
+{
+	struct content *c = begin(KEYS);
+
+	extra = 3;
+	CHECK(!vmo_cow_pin(&c->cow, 4, L + 4) && nr_told == 1);
+	CHECK(get(c, 10) == 0 && page_at(c, 10) && !absent(c, L + 7) && absent(c, L + 8));
+	CHECK(atomic64_read(&c->cow.pins) == L + 1);
+	answer_error = -EIO;
+	CHECK(vmo_cow_pin(&c->cow, L + 2, 2 * L + 4) == -EIO);
+	CHECK(atomic64_read(&c->cow.pins) == L + 1);
+	vmo_cow_unpin(&c->cow, 4, L + 4);
+	end(c);
+}
+
+/* X5: what is there wins; what the source has is gone in any case. */
+static void t_supply(void)
+{
+	struct content *c = begin(KEYS);
+	struct page *moved;
+
+	put(aux, 0, 5, 0);
+	CHECK(!supply(&c->cow, 0, 1) && get(c, 0) == 1000);
+	CHECK(!write_at(c, 1, 77, VMO_OWN_WRITTEN));
+	CHECK(!vmo_cow_zero(&c->cow, 2, 2) && !nr_told);
+	put(aux, L, 9, 0);
+	moved = page_at(aux, L);
+	CHECK(!supply(&c->cow, 0, L - 1));
+	CHECK(get(c, 1) == 77 && !get(c, 2) && get(c, 4) == 1004 && !absent(c, 3));
+	CHECK(!page_at(aux, 0) && !page_at(aux, 1) && !page_at(aux, 2) && page_at(aux, L));
+	CHECK(!supply(&c->cow, L, 3 * L - 1) && page_at(c, L) == moved);
+	CHECK(!page_at(aux, L) && absent(c, 3 * L) && !absent(c, 3 * L - 1));
+	end(c);
+}
+
+/* What others share or hold is copied. */
+static void t_supply_copies(void)
+{
+	struct content *c = begin(KEYS), *child;
+	struct page *shared, *held;
+
+	shared = put(aux, 1, 11, 0);
+	child = content_snapshot(aux, 0, KEYS);
+	held = put(aux, L, 22, 0);
+	vmo_page_get(held);
+	CHECK(!vmo_cow_supply(&c->cow, 0, &aux->cow, 0, &(pgoff_t){ L + 1 }));
+	CHECK(get(c, 1) == 11 && page_at(c, 1) != shared && page_at(child, 1) == shared);
+	CHECK(get(c, L) == 22 && page_at(c, L) != held);
+	vmo_page_put(held);
+	content_free(child);
+	end(c);
+}
+
+static void t_supply_refused(void)
+{
+	struct content *c = begin(KEYS);
+
+	put(aux, 3, 1, 0);
+	CHECK(!vmo_cow_pin(&aux->cow, 3, 3));
+	CHECK(vmo_cow_supply(&c->cow, 0, &aux->cow, 2, &(pgoff_t){ 2 }) == -EBADFD);
+	vmo_cow_unpin(&aux->cow, 3, 3);
+	CHECK(vmo_cow_supply(&c->cow, KEYS - 1, &aux->cow, 2, &(pgoff_t){ 2 }) == -ERANGE);
+	CHECK(vmo_cow_supply(&c->cow, 0, &aux->cow, KEYS - 1, &(pgoff_t){ 2 }) == -ERANGE);
+	CHECK(get(aux, 3) == 1 && absent(c, 0));
+	CHECK(!vmo_cow_detach(&c->cow));
+	CHECK(vmo_cow_supply(&c->cow, 0, &aux->cow, 2, &(pgoff_t){ 2 }) == -EBADFD);
+	CHECK(get(aux, 3) == 1);
+	end(c);
+}
+
+/* P21: nothing is remembered. */
+static void t_fail(void)
+{
+	struct content *c = begin(KEYS);
+	u64 data;
+
+	answer_error = -ENOSPC;
+	CHECK(read_at(c, 5, &data) == -ENOSPC && vmo_cow_commit(&c->cow, 0, 3) == -ENOSPC);
+	CHECK(write_at(c, 5, 1, VMO_OWN_WRITTEN) == -ENOSPC);
+	answer_error = 0;
+	CHECK(!read_at(c, 5, &data) && data == 1005);
+	CHECK(vmo_cow_fail(&c->cow, 0, KEYS, -EIO) == -ERANGE);
+	CHECK(!vmo_cow_fail(&c->cow, 0, KEYS - 1, -EIO) && get(c, 5) == 1005);
+	end(c);
+}
+
+/* O4: whole pages are never asked for, and stay zero whatever is supplied later. */
+static void t_zero(void)
+{
+	struct content *c = begin(KEYS);
+	struct vmo_waiter waiter = { .wake = on_wake };
+	u64 data;
+
+	CHECK(!write_at(c, 1, 5, VMO_OWN_WRITABLE) && !supply(&c->cow, 2, 3));
+	CHECK(!vmo_cow_pin(&c->cow, 5, 5));
+	CHECK(vmo_cow_ask(&c->cow, 6, 9, &waiter) == 1);
+	nr_told = 0;
+	CHECK(!vmo_cow_zero(&c->cow, 0, 2 * L));
+	CHECK(!nr_told && vmo_source_leave(c->cow.source, &waiter) && !waiter.error);
+	CHECK(!vmo_queue_take(&queue, &told, 1));
+	CHECK(!page_at(c, 1) && !page_at(c, 2) && page_at(c, 5) && !get(c, 5));
+	CHECK(!supply(&c->cow, 0, 3 * L) && !get(c, 0) && !get(c, 6) && !get(c, 2 * L));
+	CHECK(get(c, 2 * L + 1) == stored(2 * L + 1));
+	CHECK(!write_at(c, 6, 66, VMO_OWN_WRITTEN) && get(c, 6) == 66);
+	CHECK(!read_at(c, 3 * L + 1, &data) && data == stored(3 * L + 1) && nr_told == 1);
+	CHECK(vmo_cow_zero(&c->cow, 0, KEYS) == -ERANGE);
+	vmo_cow_unpin(&c->cow, 5, 5);
+	end(c);
+}
+
+/* P40, P41, Z3: what it grew by is zero; who waits for what is cut looks again. */
+static void t_resize(void)
+{
+	struct content *c = begin(KEYS);
+	struct vmo_waiter waiter = { .wake = on_wake };
+	u64 data;
+
+	CHECK(!supply(&c->cow, L, 2 * L) && vmo_cow_ask(&c->cow, 3 * L, 4 * L, &waiter) == 1);
+	CHECK(!vmo_cow_resize(&c->cow, L + 2));
+	CHECK(vmo_source_leave(c->cow.source, &waiter) && !waiter.error);
+	CHECK(!vmo_cow_resize(&c->cow, KEYS));
+	CHECK(get(c, L) == stored(L) && get(c, L + 1) == stored(L + 1));
+	CHECK(!absent(c, L + 2) && !read_at(c, 3 * L, &data) && !data && !nr_told);
+	CHECK(absent(c, L - 1) && !write_at(c, 4 * L, 8, VMO_OWN_WRITTEN) && get(c, 4 * L) == 8);
+	CHECK(!supply(&c->cow, 0, KEYS - 1));
+	CHECK(get(c, L - 1) == stored(L - 1) && !get(c, L + 2) && get(c, 4 * L) == 8);
+	CHECK(!vmo_cow_zero(&c->cow, L + 2, KEYS - 1) && !get(c, 4 * L));
+	CHECK(!vmo_cow_commit(&c->cow, 0, KEYS - 1) && !nr_told);
+	end(c);
+}
+
+/* P50: what was written stays. */
+static void t_detach(void)
+{
+	struct content *c = begin(KEYS);
+	struct vmo_waiter waiter = { .wake = on_wake };
+	u64 data;
+
+	CHECK(!supply(&c->cow, 0, L + 3) && !vmo_cow_commit(&c->cow, 0, 3));
+	CHECK(!write_at(c, 1, 5, VMO_OWN_WRITTEN) && !write_at(c, L, 6, VMO_OWN_WRITABLE));
+	CHECK(!vmo_cow_zero(&c->cow, 2, 2));
+	CHECK(vmo_cow_ask(&c->cow, 3 * L, 4 * L, &waiter) == 1);
+	content_reset(c);
+	CHECK(!vmo_cow_detach(&c->cow) && c->unmaps);
+	CHECK(vmo_source_leave(c->cow.source, &waiter) && waiter.error == -EBADFD);
+	CHECK(get(c, 1) == 5 && get(c, L) == 6 && !absent(c, 2) && shim.pages == 2);
+	CHECK(absent(c, 0) && absent(c, 3) && read_at(c, 0, &data) == -EBADFD);
+	CHECK(write_at(c, 0, 1, VMO_OWN_WRITTEN) == -EBADFD);
+	CHECK(!vmo_cow_detach(&c->cow) && !vmo_cow_zero(&c->cow, 0, L) && !get(c, 0));
+	CHECK(!vmo_cow_lock_shared(&c->cow));
+	vmo_cow_unlock_shared(&c->cow);
+	end(c);
+}
+
+/* P51: what was supplied can be read when the pager is closed. */
+static void t_closed(void)
+{
+	struct content *c = begin(KEYS);
+	u64 data;
+
+	CHECK(!supply(&c->cow, 0, 3));
+	vmo_queue_close(&queue);
+	CHECK(get(c, 0) == stored(0) && read_at(c, 4, &data) == -EBADFD);
+	CHECK(!write_at(c, 0, 1, VMO_OWN_WRITTEN));
+	CHECK(vmo_cow_supply(&c->cow, 4, &aux->cow, 4, &(pgoff_t){ 1 }) == -EBADFD);
+	CHECK(vmo_cow_fail(&c->cow, 4, 4, -EIO) == -EBADFD);
+	content_free(c);
+	CHECK(vmo_queue_empty(&queue));
+	content_free(aux);
+}
+
+static void t_seek(void)
+{
+	struct content *c = begin(KEYS);
+	pgoff_t found;
+
+	CHECK(!vmo_cow_seek(&c->cow, 7, KEYS - 1, false, &found) && found == 7);
+	CHECK(vmo_cow_seek(&c->cow, 7, KEYS - 1, true, &found) == -ENXIO);
+	end(c);
+}
+
+/* ---- each allocation fails ------------------------------------------------ */
+
+static int do_supply(struct content *c)
+{
+	pgoff_t count = 3 * L;
+
+	return vmo_cow_supply(&c->cow, 2, &aux->cow, 0, &count);
+}
+
+static int do_zero(struct content *c)
+{
+	return vmo_cow_zero(&c->cow, 1, 3 * L + 1);
+}
+
+static int do_commit(struct content *c)
+{
+	return vmo_cow_commit(&c->cow, 0, 2 * L);
+}
+
+static int do_need(struct content *c)
+{
+	return absent(c, L) ? vmo_cow_need(&c->cow, L, L) : 0;
+}
+
+static int do_detach(struct content *c)
+{
+	return vmo_cow_detach(&c->cow);
+}
+
+static void fail_each(int (*run)(struct content *c))
+{
+	struct content *c, *shared;
+	bool failed = true;
+	long nth;
+	int ret;
+
+	for (nth = 1; failed; nth++) {
+		c = begin(KEYS);
+		CHECK(!supply(&c->cow, L + 3, L + 5));
+		CHECK(!write_at(c, 4, 1, VMO_OWN_WRITTEN));
+		fill_aux(0, 3 * L);
+		shared = content_snapshot(aux, L, 2 * L);
+		shim_fail_nth = nth;
+		shim_failed = false;
+		ret = run(c);
+		shim_fail_nth = 0;
+		failed = shim_failed;
+		CHECK(!ret || (failed && (ret == -ENOMEM || ret == -EINTR)));
+		if (ret && run == do_supply)
+			CHECK(get(aux, 0) == stored(0) && get(aux, 3 * L - 1) == stored(3 * L - 1));
+		CHECK(run == do_zero || get(c, 4) == 1);
+		CHECK(!run(c));
+		content_free(shared);
+		end(c);
+		CHECK(!shim.pages && !shim.nodes);
+	}
+}
+
+static void t_failnth(void)
+{
+	fail_each(do_supply);
+	fail_each(do_zero);
+	fail_each(do_commit);
+	fail_each(do_need);
+	fail_each(do_detach);
+}
+
+/* ---- at random ------------------------------------------------------------ */
+
+enum kind { ABSENT, CLEAN, ZERO, DIRTY };
+
+static struct {
+	enum kind kind;
+	u64 data;
+} model[KEYS_MAX];
+static pgoff_t model_end;
+static bool detached;
+static u64 rng;
+
+static u64 random64(void)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return rng;
+}
+
+static pgoff_t below(pgoff_t n)
+{
+	return random64() % n;
+}
+
+/* A clean page that has not been written since is what the server has. */
+static void know(pgoff_t key)
+{
+	if (model[key].kind != ABSENT)
+		return;
+	model[key].kind = CLEAN;
+	model[key].data = stored(key);
+}
+
+static void model_cut(pgoff_t from)
+{
+	for (; from < KEYS; from++) {
+		model[from].kind = ZERO;
+		model[from].data = 0;
+	}
+}
+
+static void check_all(struct content *c)
+{
+	pgoff_t key;
+
+	for (key = 0; key < model_end; key++) {
+		CHECK(absent(c, key) == (model[key].kind == ABSENT));
+		CHECK(get(c, key) == model[key].data);
+	}
+}
+
+/* What the supply that a need brings along makes known. */
+static void know_run(pgoff_t first, pgoff_t last)
+{
+	for (; first <= last && first < model_end; first++)
+		know(first);
+}
+
+static void op_access(struct content *c, pgoff_t key)
+{
+	bool write = below(2), ask = model[key].kind == ABSENT;
+	unsigned int flags = below(2) ? VMO_OWN_WRITTEN : VMO_OWN_WRITABLE;
+	u64 data = 0;
+	int ret;
+
+	extra = below(L);
+	ret = write ? write_at(c, key, random64() | 1, flags) : read_at(c, key, &data);
+	if (ask && detached) {
+		CHECK(ret == -EBADFD);
+		return;
+	}
+	CHECK(!ret);
+	if (ask)
+		know_run(key, key + extra);
+	if (!write) {
+		CHECK(data == model[key].data);
+		return;
+	}
+	model[key].kind = DIRTY;
+	model[key].data = get(c, key);
+}
+
+static void op_supply(struct content *c, pgoff_t first, pgoff_t last)
+{
+	int ret = supply(&c->cow, first, last);
+
+	CHECK(ret == (detached ? -EBADFD : 0));
+	if (!ret)
+		know_run(first, last);
+	else
+		CHECK(!vmo_cow_remove(&aux->cow, first, last));
+}
+
+static void op_zero(struct content *c, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key;
+
+	/* A clean zero stays clean. */
+	for (key = first; key <= last; key++) {
+		if (model[key].kind == CLEAN && !page_at(c, key))
+			continue;
+		model[key].kind = ZERO;
+		model[key].data = 0;
+	}
+	CHECK(!vmo_cow_zero(&c->cow, first, last));
+}
+
+static void op_commit(struct content *c, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key;
+	int ret;
+
+	extra = 0;
+	ret = vmo_cow_commit(&c->cow, first, last);
+	for (key = first; key <= last; key++) {
+		if (model[key].kind == ABSENT && detached)
+			break;
+		know(key);
+	}
+	CHECK(ret == (key <= last ? -EBADFD : 0));
+}
+
+static void op_resize(struct content *c, pgoff_t end)
+{
+	CHECK(!vmo_cow_resize(&c->cow, end));
+	if (end < model_end)
+		model_cut(end);
+	model_end = end;
+}
+
+static void op_detach(struct content *c)
+{
+	pgoff_t key;
+
+	CHECK(!vmo_cow_detach(&c->cow));
+	for (key = 0; key < model_end; key++)
+		if (model[key].kind == CLEAN) {
+			model[key].kind = ABSENT;
+			model[key].data = 0;
+		}
+	detached = true;
+}
+
+static void one_operation(struct content *c)
+{
+	pgoff_t first, last;
+
+	if (model_end < 2) {
+		op_resize(c, 2 + below(KEYS - 2));
+		return;
+	}
+	first = below(model_end);
+	last = min(first + below(2 * L), model_end - 1);
+	switch (below(200)) {
+	case 0 ... 19:
+		op_supply(c, first, last);
+		break;
+	case 20 ... 29:
+		op_zero(c, first, last);
+		break;
+	case 30 ... 35:
+		op_commit(c, first, last);
+		break;
+	case 36:
+		op_resize(c, below(KEYS));
+		break;
+	case 37:
+		op_resize(c, KEYS);
+		break;
+	case 38:
+		if (!below(4))
+			op_detach(c);
+		break;
+	default:
+		op_access(c, first);
+	}
+}
+
+static long operations = 100000;
+
+static void t_random(void)
+{
+	struct content *c;
+	long done = 0;
+	int i;
+
+	while (done < operations) {
+		c = begin(KEYS);
+		memset(model, 0, sizeof(model));
+		model_end = KEYS;
+		detached = false;
+		for (i = 0; i < 500; i++, done++) {
+			one_operation(c);
+			if (i % 16 == 0)
+				check_all(c);
+		}
+		check_all(c);
+		content_free(c);
+		if (!detached)
+			CHECK(vmo_queue_take(&queue, &told, 1) == 1);
+		vmo_queue_close(&queue);
+		content_free(aux);
+		CHECK(!shim.pages && !shim.nodes);
+	}
+	printf("# %ld random operations\n", done);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tap_test tests[] = {
+		{ "p10: what is absent, and asking for it", t_absent },
+		{ "t2 t3 p12: commit asks for runs", t_commit },
+		{ "n2 n3: pin waits, and undoes", t_pin },
+		{ "x5: supply overwrites nothing", t_supply },
+		{ "x4: supply copies what others share or hold", t_supply_copies },
+		{ "x4: supply: pins, ranges, detached", t_supply_refused },
+		{ "p21: failing is not remembered", t_fail },
+		{ "o4: zero asks nobody", t_zero },
+		{ "p40 p41: growing and shrinking", t_resize },
+		{ "p50: detach keeps what was written", t_detach },
+		{ "p51: a closed pager leaves what it supplied", t_closed },
+		{ "all of it may be data", t_seek },
+		{ "each allocation and wait fails in turn", t_failnth },
+		{ "random operations against a model", t_random },
+	};
+
+	if (argc > 1)
+		operations = atol(argv[1]);
+	rng = argc > 2 ? strtoul(argv[2], NULL, 0) * 2 + 1 : 12345;
+	printf("# seed %s\n", argc > 2 ? argv[2] : "12345");
+	shim_init();
+	tap_failed = shim_reset;
+	return tap_main(tests, sizeof(tests) / sizeof(*tests));
+}

@@ -5,6 +5,7 @@
  */
 #include "kselftest_harness.h"
 #include "vmo_test_util.h"
+#include "pager_util.h"
 
 #include <stddef.h>
 #include <sys/resource.h>
@@ -33,6 +34,7 @@ FIXTURE(vmo) {
 		struct { int fixed, resizable; };
 		int object[2];
 	};
+	int pager;
 	struct state before;
 };
 
@@ -43,7 +45,8 @@ static uint64_t the_word;
 static struct vmo_page_run the_run;
 static struct vmo_lookup_entry the_entry;
 static struct vmo_range the_range;
-static int the_source;	/* of transfers */
+static int the_source;	/* of transfers, and to supply */
+static int the_paged[2];	/* objects of the pager, the second one to be detached */
 
 static uint64_t content_sum(int fd)
 {
@@ -89,6 +92,12 @@ FIXTURE_SETUP(vmo)
 	self->resizable = new_object(self->dev, VMO_CREATE_RESIZABLE);
 	ASSERT_LE(0, self->resizable);
 	the_source = self->fixed;
+	self->pager = pager_new(self->dev);
+	ASSERT_LE(0, self->pager);
+	for (int i = 0; i < 2; i++) {
+		the_paged[i] = paged_new(self->dev, self->pager, 1, 0);
+		ASSERT_LE(0, the_paged[i]);
+	}
 	look(self, &self->before);
 	ASSERT_EQ(SIZE, self->before.info[0].size);
 	ASSERT_EQ(3 * PS, self->before.info[0].committed_bytes);
@@ -132,6 +141,9 @@ FIXTURE_TEARDOWN(vmo)
 	EXPECT_EQ(self->before.pins, vmo_counter_becomes("pins", self->before.pins));
 	close(self->fixed);
 	close(self->resizable);
+	close(the_paged[0]);
+	close(the_paged[1]);
+	close(self->pager);
 	close(self->dev);
 }
 
@@ -153,7 +165,7 @@ FIXTURE_TEARDOWN(vmo)
 
 /* ---- the table --------------------------------------------------------- */
 
-enum on { ON_DEV, ON_FIXED, ON_RESIZABLE };
+enum on { ON_DEV, ON_FIXED, ON_RESIZABLE, ON_PAGER };
 enum need { NOTHING = 0, READ_MODE = 1, WRITE_MODE = 2 };
 
 /*
@@ -189,6 +201,7 @@ static const struct command commands[] = {
 	ROW(VMO_PROBE, vmo_probe, max_size, .on = ON_DEV),
 	ROW(VMO_CREATE, vmo_create, fd, .on = ON_DEV, .need = WRITE_MODE,
 	    .fd = AT(vmo_create, fd), .flags = AT(vmo_create, flags),
+	    .reserved = AT(vmo_create, reserved),
 	    .known = VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM),
 	ROW(VMO_CLONE, vmo_clone, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_clone, fd), .flags = AT(vmo_clone, flags),
@@ -232,6 +245,18 @@ static const struct command commands[] = {
 	    .flags = AT(vmo_diff, flags), .reserved = AT(vmo_diff, reserved)),
 	ROW(VMO_HARVESTER, vmo_harvester, fd, .on = ON_FIXED, .need = READ_MODE,
 	    .fd = AT(vmo_harvester, fd), .flags = AT(vmo_harvester, flags)),
+	ROW(VMO_PAGER_CREATE, vmo_pager_create, window, .on = ON_DEV, .need = WRITE_MODE,
+	    .fd = AT(vmo_pager_create, fd), .flags = AT(vmo_pager_create, flags)),
+	ROW(VMO_PAGER_BIND, vmo_pager_bind, fd, .on = ON_PAGER,
+	    .fd = AT(vmo_pager_bind, fd), .flags = AT(vmo_pager_bind, flags)),
+	ROW(VMO_PAGER_SUPPLY, vmo_pager_supply, reserved, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_supply, flags), .reserved = AT(vmo_pager_supply, reserved),
+	    .silent = true),
+	ROW(VMO_PAGER_FAIL, vmo_pager_fail, reserved, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_fail, flags), .reserved = AT(vmo_pager_fail, reserved),
+	    .silent = true),
+	ROW(VMO_PAGER_DETACH, vmo_pager_detach, flags, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_detach, flags), .silent = true),
 };
 
 static const struct command *const the_end = commands + ARRAY_SIZE(commands);
@@ -286,6 +311,14 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 		((struct vmo_diff *)buf)->ranges = (uintptr_t)&the_range;
 		((struct vmo_diff *)buf)->count = 1;
 		((struct vmo_diff *)buf)->other_fd = the_source;
+	} else if (is(cmd, VMO_PAGER_SUPPLY)) {
+		((struct vmo_pager_supply *)buf)->vmo_fd = the_paged[0];
+		((struct vmo_pager_supply *)buf)->src_fd = the_source;
+	} else if (is(cmd, VMO_PAGER_FAIL)) {
+		((struct vmo_pager_fail *)buf)->vmo_fd = the_paged[0];
+		((struct vmo_pager_fail *)buf)->error = EIO;
+	} else if (is(cmd, VMO_PAGER_DETACH)) {
+		((struct vmo_pager_detach *)buf)->vmo_fd = the_paged[1];
 	}
 	if (cmd->fd)
 		*(int32_t *)field(buf, cmd->fd) = -77;
@@ -304,6 +337,8 @@ static int target(fixture *self, const struct command *cmd)
 		return self->dev;
 	case ON_FIXED:
 		return self->fixed;
+	case ON_PAGER:
+		return self->pager;
 	default:
 		return self->resizable;
 	}
@@ -671,7 +706,7 @@ TEST_F(vmo, r1_access_of_descriptors)
 	uint64_t buf[32];
 
 	for (const struct command *cmd = commands; cmd < the_end; cmd++) {
-		if (cmd->on == ON_DEV)
+		if (cmd->on == ON_DEV || cmd->on == ON_PAGER)
 			continue;
 		for (int i = 0; i < 2; i++) {
 			int fd = vmo_reopen(target(self, cmd), modes[i]);

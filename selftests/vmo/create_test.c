@@ -178,6 +178,7 @@ static const struct command commands[] = {
 	COMMAND(VMO_LOOKUP, vmo_lookup, flags, false, false),
 	COMMAND(VMO_USAGE, vmo_usage, metadata_bytes, false, false),
 	COMMAND(VMO_STATS, vmo_stats, usage_misses, true, false),
+	COMMAND(VMO_PAGER_CREATE, vmo_pager_create, window, true, true),
 };
 
 static struct vmo_page_run the_run;

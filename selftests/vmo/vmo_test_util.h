@@ -464,6 +464,7 @@ FIXTURE(vmo) {
 	long pages;
 	long nodes;
 	long pins;
+	long pagers;
 };
 
 FIXTURE_SETUP(vmo)
@@ -473,6 +474,7 @@ FIXTURE_SETUP(vmo)
 	self->pages = vmo_counter("pages");
 	self->nodes = vmo_counter("nodes");
 	self->pins = vmo_counter("pins");
+	self->pagers = vmo_counter("pagers");
 	self->dev = open("/dev/vmo", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->dev);
 	self->fds = count_fds();
@@ -497,6 +499,7 @@ FIXTURE_TEARDOWN_PARENT(vmo)
 	EXPECT_EQ(self->pages, vmo_counter_becomes("pages", self->pages));
 	EXPECT_EQ(self->nodes, vmo_counter_becomes("nodes", self->nodes));
 	EXPECT_EQ(self->pins, vmo_counter_becomes("pins", self->pins));
+	EXPECT_EQ(self->pagers, vmo_counter_becomes("pagers", self->pagers));
 }
 #endif
 

@@ -512,6 +512,99 @@ int vmo_harvest_bitmap(const struct vmo_reaper *reaper, uint64_t *offset, uint64
  */
 const char *vmo_library_version(void);
 
+/* ---- pagers --------------------------------------------------------------- */
+
+/**
+ * vmo_pager_new() - makes a pager; see struct vmo_pager_create
+ * @dev: from vmo_device_open(), or -1 to have it opened for this call
+ * @limits: how long and how much, with VMO_PAGER_LIMITS; NULL for the defaults
+ *
+ * Return: a descriptor, to be closed with close(); or -1.
+ */
+int vmo_pager_new(int dev, const struct vmo_pager_create *limits);
+
+/**
+ * vmo_create_paged() - makes an object whose memory a pager provides
+ * @dev: as for vmo_create()
+ * @pager: from vmo_pager_new()
+ * @key: what requests call it
+ * @size: as for vmo_create()
+ * @flags: as for vmo_create(); VMO_CREATE_PAGER is added
+ * @name: as for vmo_create()
+ *
+ * Return: a handle, or NULL.
+ */
+struct vmo *vmo_create_paged(int dev, int pager, uint64_t key, uint64_t size,
+			     unsigned int flags, const char *name);
+
+/**
+ * vmo_pager_bind() - serves a pager from now on; see struct vmo_pager_bind
+ * @pager: from vmo_pager_new()
+ *
+ * Return: a descriptor to read requests from and to poll, to be closed with close(); or -1
+ * (EBUSY: somebody serves it).
+ */
+int vmo_pager_bind(int pager);
+
+/**
+ * vmo_pager_next() - takes the next requests, and waits for the first one
+ * @binding: from vmo_pager_bind()
+ * @requests: out
+ * @room: how many there is room for
+ *
+ * Return: how many; or -1. %EINTR: a signal came; %EAGAIN: there is none, and the descriptor
+ * has O_NONBLOCK; %EBADFD: the pager is closed.
+ */
+int vmo_pager_next(int binding, struct vmo_pager_request *requests, unsigned int room);
+
+/**
+ * vmo_pager_supply() - provides memory; see struct vmo_pager_supply
+ * @pager: the pager, or a binding of it
+ * @vmo: its object
+ * @offset: where to; page aligned (EINVAL)
+ * @from: another object, which reads zero there afterwards
+ * @from_offset: where from; page aligned (EINVAL)
+ * @length: bytes; page aligned (EINVAL)
+ *
+ * Return: 0 or -1.
+ */
+int vmo_pager_supply(int pager, const struct vmo *vmo, uint64_t offset, const struct vmo *from,
+		     uint64_t from_offset, uint64_t length);
+
+/**
+ * vmo_pager_fail() - there is nothing to provide; see struct vmo_pager_fail
+ * @pager: the pager, or a binding of it
+ * @vmo: its object
+ * @offset: of the range; page aligned (EINVAL)
+ * @length: of the range; page aligned (EINVAL)
+ * @error: EIO, EBADMSG, EBADFD, ENOSPC or ENOBUFS
+ *
+ * Return: 0 or -1.
+ */
+int vmo_pager_fail(int pager, const struct vmo *vmo, uint64_t offset, uint64_t length, int error);
+
+/**
+ * vmo_pager_detach() - provides no more; see struct vmo_pager_detach
+ * @pager: the pager, or a binding of it
+ * @vmo: its object
+ *
+ * Return: 0 or -1.
+ */
+int vmo_pager_detach(int pager, const struct vmo *vmo);
+
+/* Answers a request; anything but 0 ends vmo_pager_serve(), which returns it. */
+typedef int vmo_pager_answer(int binding, const struct vmo_pager_request *request, void *arg);
+
+/**
+ * vmo_pager_serve() - answers requests until there is a reason to stop
+ * @binding: from vmo_pager_bind()
+ * @answer: called for each
+ * @arg: for @answer
+ *
+ * Return: what @answer returned; or -1, as for vmo_pager_next(), but for EINTR.
+ */
+int vmo_pager_serve(int binding, vmo_pager_answer *answer, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

@@ -58,6 +58,12 @@ TEST_F(lib, lib_c)
 	EXPECT_TRUE(says("after the batch: 9999937\nafter the check: 10000000\n"));
 }
 
+TEST_F(lib, pager_c)
+{
+	EXPECT_EQ(0, run(LIBRARY, "example-pager"));
+	EXPECT_TRUE(says("12 * 12 = 144, 1234567 * 1234567 = 1524155677489\n"));
+}
+
 TEST_F(lib, lib_c_with_the_static_library)
 {
 	EXPECT_EQ(0, run("", "example-lib-static"));

@@ -6,6 +6,7 @@
 #define VMO_FIXTURE
 #include "vmo_test_util.h"
 #include "kselftest_harness.h"
+#include "failnth_util.h"
 #include "pager_util.h"
 
 #define PAGES	256UL
@@ -484,7 +485,7 @@ TEST_F(vmo, o4_zero)
 }
 
 /* P40, P41, S3: growing and shrinking, with somebody who waits. */
-TEST_F(vmo, p40_resize)
+TEST_F(vmo, p14_p40_p41_s3_resize)
 {
 	struct client c = { .page = 100, .pages = 1 }, m = { .page = 120 };
 	struct scene s;
@@ -711,7 +712,7 @@ TEST_F(vmo, p10_nonblock)
 }
 
 /* MP6: the mapping goes while somebody waits, and nobody waits for that. */
-TEST_F(vmo, mp6_unmapped_meanwhile)
+TEST_F(vmo, mp6_lk4_unmapped_meanwhile)
 {
 	struct client c = { .page = 5 };
 	struct scene s;
@@ -750,6 +751,111 @@ TEST_F(vmo, p3_bad_buffer)
 	EXPECT_EQ(0, supply_pages(s.binding, s.fd, s.aux, 5, 1, BASE));
 	ASSERT_TRUE(client_ends(&c, 20));
 	EXPECT_EQ(PS, c.result);
+}
+
+/* ---- each allocation fails ------------------------------------------------- */
+
+struct attempt {
+	int dev;
+	int other;	/* a pager that nobody serves */
+	struct scene *s;
+	char *map;
+	uint64_t page;
+};
+
+/* Descriptors that are made are closed again: 0, or -1 with errno. */
+static int made(int fd)
+{
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int try_pager(struct attempt *a)
+{
+	return made(pager_new(a->dev));
+}
+
+static int try_bind(struct attempt *a)
+{
+	return made(pager_bind(a->other));
+}
+
+static int try_create(struct attempt *a)
+{
+	return made(paged_new(a->dev, a->s->pager, 4, 0));
+}
+
+static int try_supply(struct attempt *a)
+{
+	return pager_supply(a->s->pager, a->s->fd, a->page, 3, a->s->aux, a->page);
+}
+
+static int try_read(struct attempt *a)
+{
+	uint64_t word;
+
+	return pread(a->s->fd, &word, 8, a->page * PS) == 8 ? 0 : -1;
+}
+
+static int try_fault(struct attempt *a)
+{
+	errno = ENOMEM;
+	return touch(a->map + a->page * PS, true) ? -1 : 0;
+}
+
+static int try_zero(struct attempt *a)
+{
+	return vmo_op(a->s->fd, VMO_OP_ZERO, a->page * PS, 2 * PS);
+}
+
+static int try_pin(struct attempt *a)
+{
+	return made(vmo_pin_flags(a->s->fd, a->page * PS, PS, VMO_PIN_READ));
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct attempt *a);
+} attempts[] = {
+	{ "pager", try_pager }, { "bind", try_bind }, { "create", try_create },
+	{ "supply", try_supply }, { "read", try_read }, { "fault", try_fault },
+	{ "zero", try_zero }, { "pin", try_pin },
+};
+
+TEST_F(vmo, p1_each_allocation_fails)
+{
+	struct fail_nth_knobs knobs;
+	struct attempt a = { .dev = self->dev, .other = pager_new(self->dev) };
+	int nth, failures = 0, ret, err;
+	struct scene s;
+	bool was;
+
+	if (!fail_nth_able())
+		SKIP(return, "this kernel cannot inject failures");
+	SCENE(&s, 0);
+	a.s = &s;
+	a.map = vmo_map(s.fd, PAGES, RW);
+	server_start(&s.server);
+	ASSERT_TRUE(fail_nth_begin(&knobs));
+	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
+		for (nth = 1, was = true; was && nth < 100; nth++) {
+			a.page = (a.page + 8) % (PAGES - 8);
+			ASSERT_TRUE(fail_nth(nth));
+			ret = attempts[i].run(&a);
+			err = errno;
+			was = fail_nth_was();
+			failures += was;
+			EXPECT_TRUE(!ret || (was && (err == ENOMEM || err == EFAULT)))
+				TH_LOG("%s, %d: %s", attempts[i].name, nth, strerror(err));
+			if (ret) {
+				EXPECT_EQ(0, attempts[i].run(&a)) TH_LOG("%s, %d, again: %s",
+					attempts[i].name, nth, strerror(errno));
+			}
+		}
+	}
+	EXPECT_TRUE(fail_nth_end(&knobs));
+	TH_LOG("%d failures", failures);
+	EXPECT_LT(20, failures);
+	server_stop(&s.server);
 }
 
 /* ---- many, and a server that dies ------------------------------------------ */

@@ -67,8 +67,7 @@ static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last)
 	struct vmo_waiter waiter = { .wake = on_wake };
 	int ret = vmo_cow_ask(cow, key, last, &waiter);
 
-	CHECK(!shim_holds_sem());
-	nr_need++;
+	CHECK(!shim_holds_sem() && nr_need++ < 1000000);
 	if (ret <= 0)
 		return ret;
 	CHECK(vmo_queue_take(&queue, &told, 1) == 1 && told.type == VMO_ASK_READ);
@@ -111,9 +110,10 @@ static void end(struct content *c)
 static int write_at(struct content *c, pgoff_t key, u64 data, unsigned int flags)
 {
 	struct page *page;
-	int ret;
+	int tries = 0, ret;
 
 	do {
+		CHECK(tries++ < 10);
 		ret = vmo_cow_lock_shared(&c->cow);
 		if (ret)
 			return ret;
@@ -147,9 +147,10 @@ static bool absent(struct content *c, pgoff_t key)
 
 static int read_at(struct content *c, pgoff_t key, u64 *data)
 {
-	int ret;
+	int tries = 0, ret;
 
 	while (absent(c, key)) {
+		CHECK(tries++ < 10);
 		ret = vmo_cow_need(&c->cow, key, key);
 		if (ret)
 			return ret;

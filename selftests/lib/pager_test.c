@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "lib_test_util.h"
+
+/**
+ * struct told - what the callback has seen
+ * @vmo: the object
+ * @from: another one, of bytes
+ * @requests: how many
+ * @fail: refuse them
+ */
+struct told {
+	struct vmo *vmo;
+	struct vmo *from;
+	int requests;
+	bool fail;
+};
+
+static int answer(int binding, const struct vmo_pager_request *request, void *arg)
+{
+	struct told *t = arg;
+
+	if (request->type == VMO_PAGER_COMPLETE)
+		return request->key == 7 ? 3 : 4;
+	t->requests++;
+	if (t->fail)
+		return vmo_pager_fail(binding, t->vmo, request->offset, request->length, ENOSPC);
+	return vmo_pager_supply(binding, t->vmo, request->offset, t->from, request->offset,
+				request->length);
+}
+
+TEST_F(lib, pager)
+{
+	int pager = vmo_pager_new(self->dev, NULL), binding = vmo_pager_bind(pager);
+	struct told t = { .from = new_pages(self->dev, 4) };
+	char buf[5] = "";
+	pid_t pid;
+	int status;
+
+	ASSERT_LE(0, binding);
+	EXPECT_CLOEXEC(pager);
+	EXPECT_CLOEXEC(binding);
+	EXPECT_ERRNO(EBUSY, vmo_pager_bind(pager));
+	t.vmo = vmo_create_paged(self->dev, pager, 7, 4 * PS, VMO_CREATE_RESIZABLE, "paged");
+	ASSERT_NE(NULL, t.vmo);
+	ASSERT_EQ(5, vmo_write(t.from, "there", 5, PS + 9, 0));
+	pid = fork();
+	if (!pid)
+		_exit(vmo_pager_serve(binding, answer, &t) == 3 && t.requests == 1 ? 0 : 1);
+	EXPECT_EQ(5, vmo_read(t.vmo, buf, 5, PS + 9, 0));
+	EXPECT_EQ(0, memcmp(buf, "there", 5));
+	EXPECT_EQ(0, vmo_pager_detach(pager, t.vmo));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	vmo_close(t.vmo);
+	vmo_close(t.from);
+	close(binding);
+	close(pager);
+}
+
+TEST_F(lib, pager_errors)
+{
+	struct vmo_pager_create limits = {
+		.flags = VMO_PAGER_LIMITS, .rebind_ms = 1000, .report_ms = 1000,
+		.timeout_ms = 5000, .window = PS,
+	};
+	int pager = vmo_pager_new(-1, &limits), binding = vmo_pager_bind(pager), status;
+	struct told t = { .fail = true };
+	struct vmo_pager_request request;
+	pid_t pid;
+	char c;
+
+	ASSERT_LE(0, binding);
+	limits.window = 0;
+	EXPECT_ERRNO(EINVAL, vmo_pager_new(self->dev, &limits));
+	EXPECT_NONE(EINVAL, vmo_create_paged(self->dev, binding, 7, PS, 0, NULL));
+	EXPECT_NONE(EBADF, vmo_create_paged(-1, -1, 7, PS, 0, NULL));
+	EXPECT_NONE(ENAMETOOLONG, vmo_create_paged(-1, pager, 7, PS, 0,
+		"a name of 64 bytes, which is one more than there is room for...."));
+	t.vmo = vmo_create_paged(-1, pager, 7, 2 * PS, 0, NULL);
+	ASSERT_NE(NULL, t.vmo);
+	ASSERT_EQ(0, fcntl(binding, F_SETFL, O_NONBLOCK));
+	EXPECT_ERRNO(EAGAIN, vmo_pager_next(binding, &request, 1));
+	EXPECT_ERRNO(EINVAL, vmo_pager_next(binding, &request, 0));
+	ASSERT_EQ(0, fcntl(binding, F_SETFL, 0));
+	pid = fork();
+	if (!pid)
+		_exit(vmo_pager_serve(binding, answer, &t) == 3 ? 0 : 1);
+	EXPECT_ERRNO(ENOSPC, vmo_read(t.vmo, &c, 1, 0, 0));
+	EXPECT_ERRNO(EINVAL, vmo_pager_fail(pager, t.vmo, 0, PS, EPERM));
+	EXPECT_ERRNO(EINVAL, vmo_pager_supply(pager, t.vmo, 1, t.vmo, 0, PS));
+	EXPECT_EQ(0, vmo_pager_detach(pager, t.vmo));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	vmo_close(t.vmo);
+	close(pager);
+	EXPECT_ERRNO(EBADFD, vmo_pager_serve(binding, answer, &t));
+	close(binding);
+}
+
+TEST_HARNESS_MAIN

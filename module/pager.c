@@ -56,12 +56,13 @@ static void report(struct vmo_cow_pages *cow, pgoff_t key, unsigned int ms)
 static long wait_long(struct vmo_cow_pages *cow, struct pager_wait *wait, bool interruptible)
 {
 	const struct vmo_pager_limits *limits = &vmo_pager_of(cow)->limits;
-	unsigned int waited = 0, ms;
+	unsigned int waited = 0, ms = limits->report_ms;
 	unsigned long left;
 	long ret;
 
-	while (waited < limits->timeout_ms) {
-		ms = min(limits->report_ms, limits->timeout_ms - waited);
+	while (!limits->timeout_ms || waited < limits->timeout_ms) {
+		if (limits->timeout_ms)
+			ms = min(limits->report_ms, limits->timeout_ms - waited);
 		left = msecs_to_jiffies(ms);
 		if (interruptible)
 			ret = wait_for_completion_interruptible_timeout(&wait->done, left);

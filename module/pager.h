@@ -23,7 +23,7 @@
  * struct vmo_pager_limits - how long, and how much
  * @rebind_ms: how long who needs something waits for a server to come
  * @report_ms: after which a request that is not answered is told of; P16
- * @timeout_ms: after which it fails
+ * @timeout_ms: after which it fails; 0: never
  * @window: pages that one request asks for at most
  */
 struct vmo_pager_limits {

@@ -494,7 +494,7 @@ struct vmo_transfer {
  *
  * The runs are in order, without gaps, and neighbours differ within one call. A
  * call looks at the object at several instants, if the range is long. Looking
- * changes nothing.
+ * changes nothing; what a pager has not supplied looks like a hole.
  *
  * The descriptor has to be readable (EACCES).
  */
@@ -801,7 +801,8 @@ struct vmo_info {
  * @rebind_ms: with VMO_PAGER_LIMITS; see below
  * @report_ms: with VMO_PAGER_LIMITS, not 0 (EINVAL): how long a request is open before the
  *	kernel's log is told so, and again after as long. Default 20,000. (P16)
- * @timeout_ms: with VMO_PAGER_LIMITS: how long one waits for an answer. Default 300,000
+ * @timeout_ms: with VMO_PAGER_LIMITS: how long one waits for an answer; 0: for ever.
+ *	Default 300,000
  * @window: with VMO_PAGER_LIMITS: bytes that one request asks for at most; rounded up to
  *	pages, not 0 (EINVAL). Default 1 MiB
  *

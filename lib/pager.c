@@ -88,6 +88,31 @@ VMO_API int vmo_pager_detach(int pager, const struct vmo *vmo)
 	return ioctl(pager, VMO_PAGER_DETACH, &arg);
 }
 
+VMO_API int vmo_pager_writeback(int pager, const struct vmo *vmo, uint64_t offset,
+				uint64_t length, unsigned int flags)
+{
+	struct vmo_pager_writeback arg = {
+		.offset = offset, .length = length, .vmo_fd = vmo->fd, .flags = flags,
+	};
+
+	return ioctl(pager, VMO_PAGER_WRITEBACK, &arg);
+}
+
+VMO_API int vmo_pager_dirty(int pager, const struct vmo *vmo, uint64_t *offset,
+			    uint64_t *length, struct vmo_page_run *ranges, unsigned int room)
+{
+	struct vmo_pager_dirty arg = {
+		.offset = *offset, .length = *length, .ranges = (uintptr_t)ranges,
+		.count = room, .vmo_fd = vmo->fd,
+	};
+
+	if (ioctl(pager, VMO_PAGER_DIRTY, &arg))
+		return -1;
+	*offset = arg.offset;
+	*length = arg.length;
+	return (int)arg.count;
+}
+
 VMO_API int vmo_pager_serve(int binding, vmo_pager_answer *answer, void *arg)
 {
 	struct vmo_pager_request requests[64];

@@ -35,6 +35,8 @@ union vmo_cmd_buffer {
 	struct vmo_pager_supply supply;
 	struct vmo_pager_fail fail;
 	struct vmo_pager_detach detach;
+	struct vmo_pager_writeback writeback;
+	struct vmo_pager_dirty dirty;
 };
 
 /**

@@ -50,6 +50,12 @@ int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
  */
 pgoff_t vmo_cow_next_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 
+/* Takes what may be written in [@first, @last] from mappings. Content lock exclusive. */
+void vmo_cow_revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/* May @page be written by who does not ask, even without PTEs? Content lock exclusive. */
+bool vmo_cow_has_to_stay(struct page *page);
+
 /* Nobody is about to map a zero page any more. Content lock exclusive. */
 void vmo_cow_wait_zero_pages(struct vmo_cow_pages *cow);
 

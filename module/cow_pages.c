@@ -207,8 +207,10 @@ static void set_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 
 	leaf_renew(cow, leaf);
 	leaf->mine |= key_bit(key);
-	if (cow->source && flags & (VMO_OWN_WRITABLE | VMO_OWN_WRITTEN))
+	if (cow->source && flags & (VMO_OWN_WRITABLE | VMO_OWN_WRITTEN)) {
 		leaf->dirty |= key_bit(key);
+		leaf->awaiting &= ~key_bit(key);
+	}
 	if (!(flags & VMO_OWN_WRITABLE))
 		return;
 	/* What the page was marked for so far, whoever watches has been told. */
@@ -280,6 +282,9 @@ static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 		unlock_put(page);
 		return -EAGAIN;
 	}
+	/* What the content grew by its source does not know, not even if it is not written. */
+	if (cow->source && key >= cow->source_end && !leaf->slot[key_slot(key)])
+		leaf->dirty |= key_bit(key);
 	leaf->slot[key_slot(key)] = page;
 	set_ours(cow, path, key, flags);
 	spin_unlock(&leaf->lock);
@@ -904,6 +909,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 		last = cow->end - 1;
 		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
 		cow->source_end = min(cow->source_end, end);
+		cow->source_next = 0;
 		vmo_tree_cut(&cut, &cow->tree, first, VMO_KEY_MAX, &pool);
 		vmo_cow_revoke(cow, &cut, end, last);
 		vmo_cow_wait_zero_pages(cow);
@@ -942,8 +948,8 @@ int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end)
 
 /* ---- snapshot ---------------------------------------------------------- */
 
-/* Revokes what is writable in [first, last], in runs. */
-static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+/* In runs. */
+void vmo_cow_revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	pgoff_t key = first, from = 0, to = 0, base;
 	bool open = false;
@@ -976,7 +982,7 @@ static void revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
  * Bad memory is held as well, but nobody writes it and nobody can copy it. A pin
  * goes on even then: its page is found by its writable bit.
  */
-static bool has_to_stay(struct page *page)
+bool vmo_cow_has_to_stay(struct page *page)
 {
 	return vmo_page_pins(page) || (vmo_page_held(page, 0) && !vmo_page_poisoned(page));
 }
@@ -999,7 +1005,7 @@ static void clear_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
 		key = base + VMO_LEAF_SLOTS;
 		spin_lock(&leaf->lock);
 		for (i = 0; i < VMO_LEAF_SLOTS; i++)
-			if (mask & BIT_ULL(i) && !has_to_stay(leaf->slot[i]))
+			if (mask & BIT_ULL(i) && !vmo_cow_has_to_stay(leaf->slot[i]))
 				leaf->writable &= ~BIT_ULL(i);
 		spin_unlock(&leaf->lock);
 		cond_resched();
@@ -1027,7 +1033,7 @@ static int prepare_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *chi
 	 * what is revoked, does no harm if the pool falls short.
 	 */
 	cow->epoch = next_epoch();
-	revoke_writable(cow, *first, *last);
+	vmo_cow_revoke_writable(cow, *first, *last);
 	/* Without PTEs, and while it is known where they were. */
 	ret = vmo_cow_gather(cow, *first, *last);
 	if (ret)

@@ -70,7 +70,8 @@ struct vmo_cow_ops {
  * @has_base: there are these two; immutable
  * @source: who provides what is not there; NULL for zeroes. Immutable.
  * @source_end: keys from here on it is never asked for, for the content grew by them;
- *	they read zero. Falls only; @lock
+ *	they read zero. Rises only when its server has written them back; @lock
+ * @source_next: up to here its server is writing them back; @lock
  * @watches: who wants to know what is written; @lock
  * @nr_watches: how many; @lock
  * @gathering: counts when it was looked what was written; @lock
@@ -91,6 +92,7 @@ struct vmo_cow_pages {
 	bool has_base;
 	struct vmo_source *source;
 	pgoff_t source_end;
+	pgoff_t source_next;
 	struct list_head watches;
 	unsigned int nr_watches;
 	u64 gathering;
@@ -172,6 +174,30 @@ int vmo_cow_fail(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, int err
  * up, what was written stays. Again: nothing happens. No lock held; -EINTR.
  */
 int vmo_cow_detach(struct vmo_cow_pages *cow);
+
+/*
+ * What the server does not know of [@first, @last], it has been told and is writing back
+ * from now on. Zeroes only, with @zeroes; not what somebody may write unseen. What is
+ * written again is unknown again. -ERANGE, -EINTR, -ENOMEM if it is watched; a part may be
+ * done. No lock held.
+ */
+int vmo_cow_writeback_begin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			    bool zeroes);
+/* It knows what was not written since. -ERANGE, -EINTR. */
+int vmo_cow_writeback_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/* Keys in a row that the server does not know; @zero if they read zero without a page. */
+typedef bool (*vmo_dirty_fn)(pgoff_t first, pgoff_t last, bool zero, void *arg);
+
+/*
+ * vmo_cow_dirty - tell what the server does not know, written back or not
+ *
+ * Calls @fn, in order, for ranges of [*@key, @last], which may go on in the next one,
+ * under the leaf lock. Looks at a part, or ends in front of what @fn refuses, and raises
+ * *@key to there. -EINTR. No lock held.
+ */
+int vmo_cow_dirty(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_dirty_fn fn,
+		  void *arg);
 
 /*
  * The page at @key with a reference, NULL if it reads zero or is absent. Content lock

@@ -109,6 +109,7 @@ static unsigned int zero_slots(struct vmo_cow_pages *cow, struct vmo_leaf *leaf,
 		leaf->writable &= ~BIT_ULL(i);
 		leaf->mine &= ~BIT_ULL(i);
 		leaf->dirty |= BIT_ULL(i);
+		leaf->awaiting &= ~BIT_ULL(i);
 	}
 	spin_unlock(&leaf->lock);
 	return nr;
@@ -205,17 +206,203 @@ int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	return ret;
 }
 
+/* ---- writing back ------------------------------------------------------ */
+
+/* Keys per hold of the content lock. */
+#define WRITEBACK_KEYS	512U
+
+/* Content lock exclusive, without PTEs that write. */
+static void begin_leaf(struct vmo_leaf *leaf, u64 mask, bool zeroes)
+{
+	struct page *page;
+	unsigned int i;
+
+	spin_lock(&leaf->lock);
+	for (mask &= leaf->dirty; mask; mask &= mask - 1) {
+		i = __ffs64(mask);
+		page = vmo_slot_page(leaf->slot[i]);
+		if (page && (zeroes || (leaf->writable & BIT_ULL(i) && vmo_cow_has_to_stay(page))))
+			continue;
+		leaf->writable &= ~BIT_ULL(i);
+		leaf->dirty &= ~BIT_ULL(i);
+		leaf->awaiting |= BIT_ULL(i);
+	}
+	spin_unlock(&leaf->lock);
+}
+
+/* Content lock exclusive. */
+static int begin_some(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool zeroes)
+{
+	pgoff_t key = first, base;
+	struct vmo_leaf *leaf;
+	int ret = 0;
+
+	if (!zeroes) {
+		vmo_cow_revoke_writable(cow, first, last);
+		ret = vmo_cow_gather(cow, first, last);
+	}
+	while (!ret && (leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false))) {
+		base = key & ~VMO_LEAF_MASK;
+		begin_leaf(leaf, vmo_leaf_bits(~0ULL, base, first, last), zeroes);
+		key = base + VMO_LEAF_SLOTS;
+		cond_resched();
+	}
+	vmo_tree_fold_writable(&cow->tree, first, last);
+	return ret;
+}
+
+/* P42: what it grew by begins only from its start on. Content lock exclusive. */
+static void begin_grown(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	if (first <= cow->source_end && last >= cow->source_end)
+		cow->source_next = max(cow->source_next, last + 1);
+}
+
+int vmo_cow_writeback_begin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			    bool zeroes)
+{
+	pgoff_t begin = first, key = first, to;
+	int ret;
+
+	do {
+		ret = vmo_cow_lock_excl(cow);
+		if (ret)
+			return ret;
+		if (last >= cow->end) {
+			vmo_cow_unlock_excl(cow);
+			return -ERANGE;
+		}
+		/* Nothing is in between of what is written and what it grew by. */
+		if (!vmo_tree_next_leaf(&cow->tree, &key, last, false))
+			key = last;
+		to = min(last, key | (WRITEBACK_KEYS - 1));
+		ret = begin_some(cow, first, to, zeroes);
+		if (!ret)
+			begin_grown(cow, begin, to);
+		vmo_cow_unlock_excl(cow);
+		first = to + 1;
+		key = first;
+		if (!ret && fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	} while (!ret && to < last);
+	return ret;
+}
+
+static void end_leaf(struct vmo_leaf *leaf, u64 mask)
+{
+	spin_lock(&leaf->lock);
+	leaf->awaiting &= ~mask;
+	spin_unlock(&leaf->lock);
+}
+
+/* What it grew by, and was written back, is absent from here on. Content lock exclusive. */
+static void end_grown(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t from = cow->source_end, next = min(cow->source_next, cow->end);
+
+	if (next <= from || first > from || last < from)
+		return;
+	vmo_cow_wait_zero_pages(cow);
+	cow->ops->unmap(cow, from, next - 1, false);
+	cow->source_end = next;
+	cow->source_next = 0;
+}
+
+int vmo_cow_writeback_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first, base;
+	struct vmo_leaf *leaf;
+	int ret = vmo_cow_lock_excl(cow);
+
+	if (ret)
+		return ret;
+	if (last >= cow->end)
+		ret = -ERANGE;
+	else
+		end_grown(cow, first, last);
+	while (!ret && (leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false))) {
+		base = key & ~VMO_LEAF_MASK;
+		end_leaf(leaf, vmo_leaf_bits(~0ULL, base, first, last));
+		key = base + VMO_LEAF_SLOTS;
+		cond_resched();
+	}
+	vmo_cow_unlock_excl(cow);
+	return ret;
+}
+
+/* From *@key to the end of the leaf. Content lock shared. False: the caller wants no more. */
+static bool dirty_leaf(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t *key,
+		       pgoff_t last, vmo_dirty_fn fn, void *arg)
+{
+	pgoff_t to = min(last, *key | VMO_LEAF_MASK);
+	bool more = true, page;
+	unsigned int i;
+
+	spin_lock(&leaf->lock);
+	for (; more && *key <= to; *key += more) {
+		i = key_slot(*key);
+		page = vmo_slot_page(leaf->slot[i]);
+		if ((leaf->dirty | leaf->awaiting) & BIT_ULL(i) ||
+		    (!leaf->slot[i] && *key >= cow->source_end))
+			more = fn(*key, *key, !page, arg);
+	}
+	spin_unlock(&leaf->lock);
+	return more;
+}
+
+/* Leaves per hold of the content lock. */
+#define DIRTY_LEAVES	64
+
+int vmo_cow_dirty(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_dirty_fn fn,
+		  void *arg)
+{
+	unsigned int leaves = DIRTY_LEAVES;
+	struct vmo_leaf *leaf;
+	bool more = true;
+	pgoff_t next, from;
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	if (cow->end)
+		last = min(last, cow->end - 1);
+	else
+		*key = VMO_KEY_MAX + 1;
+	while (more && *key <= last && leaves--) {
+		next = *key;
+		leaf = vmo_tree_next_leaf(&cow->tree, &next, last, false);
+		if (!leaf)
+			next = last + 1;
+		from = max(*key, cow->source_end);
+		if (next > from)	/* without a leaf, and what it grew by */
+			more = fn(from, next - 1, true, arg);
+		if (!more)
+			*key = from;
+		else if (next > *key)
+			*key = next;
+		else
+			more = dirty_leaf(cow, leaf, key, last, fn, arg);
+		cond_resched();
+	}
+	if (more && *key > last)
+		*key = VMO_KEY_MAX + 1;
+	vmo_cow_unlock_shared(cow);
+	return 0;
+}
+
 /* ---- detaching --------------------------------------------------------- */
 
 /* Gives up what the server knows. Content lock exclusive, without PTEs. */
-static void drop_clean(struct vmo_leaf *leaf)
+static void drop_clean(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base)
 {
 	struct page *gone[VMO_LEAF_SLOTS], *page;
 	unsigned int i, nr = 0;
 
 	spin_lock(&leaf->lock);
 	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
-		if (leaf->dirty & BIT_ULL(i))
+		/* Behind the source's end nothing could be absent. */
+		if ((leaf->dirty | leaf->awaiting) & BIT_ULL(i) || base + i >= cow->source_end)
 			continue;
 		page = vmo_slot_page(leaf->slot[i]);
 		if (page)
@@ -238,7 +425,7 @@ static void drop_all_clean(struct vmo_cow_pages *cow)
 	vmo_cow_wait_zero_pages(cow);
 	vmo_cow_revoke(cow, &cow->tree, cow->base, cow->end - 1);
 	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, VMO_KEY_MAX, false))) {
-		drop_clean(leaf);
+		drop_clean(cow, leaf, key & ~VMO_LEAF_MASK);
 		key = (key | VMO_LEAF_MASK) + 1;
 		cond_resched();
 	}

@@ -93,6 +93,7 @@ struct vmo_pager *vmo_pager_from_file(struct file *file);
 int vmo_look_pages(struct vmo *vmo, struct vmo_pages *arg);
 int vmo_look_up(struct vmo *vmo, struct vmo_lookup *arg);
 int vmo_look_diff(struct vmo *vmo, struct vmo *other, struct vmo_diff *arg);
+int vmo_look_dirty(struct vmo *vmo, struct vmo_pager_dirty *arg);
 
 /* mmap.c */
 extern const struct vmo_cow_ops vmo_mapping_ops;

@@ -268,3 +268,65 @@ int vmo_look_diff(struct vmo *vmo, struct vmo *other, struct vmo_diff *arg)
 	arg->count = look.count;
 	return err;
 }
+
+/* ---- what a server does not know ----------------------------------------- */
+
+static bool note_dirty(pgoff_t first, pgoff_t last, bool zero, void *arg)
+{
+	struct look *look = arg;
+	u64 offset = offset_of(look, first), bytes = (u64)(last - first + 1) << PAGE_SHIFT;
+	struct vmo_page_run *run = look->run + look->count;
+	u32 state = zero ? VMO_DIRTY_ZERO : 0;
+
+	if (look->count && run[-1].state == state && run[-1].offset + run[-1].length == offset) {
+		run[-1].length += bytes;
+		return true;
+	}
+	look->full = look->count == look->room;
+	if (look->full)
+		return false;
+	*run = (struct vmo_page_run){ .offset = offset, .length = bytes, .state = state };
+	look->count++;
+	return true;
+}
+
+static int look_dirty(struct look *look)
+{
+	int err = 0;
+
+	while (!err && !look->full && look->key <= look->last) {
+		err = vmo_cow_dirty(&look->vmo->content->cow, &look->key, look->last, note_dirty,
+				    look);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+	}
+	look->key = min(look->key, look->last + 1);
+	return err;
+}
+
+int vmo_look_dirty(struct vmo *vmo, struct vmo_pager_dirty *arg)
+{
+	struct look look = { .vmo = vmo, .room = min(arg->count, LOOK_MAX) };
+	u64 end = arg->offset + arg->length;
+	int err;
+
+	if (!vmo_object_has(vmo, arg->offset, arg->length))
+		return -ERANGE;
+	arg->count = 0;
+	if (!arg->length)
+		return 0;
+	look.key = vmo->base + (arg->offset >> PAGE_SHIFT);
+	look.last = look.key + (arg->length >> PAGE_SHIFT) - 1;
+	look.run = kvmalloc_array(look.room, sizeof(*look.run), GFP_KERNEL_ACCOUNT);
+	if (!look.run)
+		return -ENOMEM;
+	err = look_dirty(&look);
+	if (!err && copy_to_user(u64_to_user_ptr(arg->ranges), look.run,
+				 look.count * sizeof(*look.run)))
+		err = -EFAULT;
+	kvfree(look.run);
+	arg->offset = offset_of(&look, look.key);
+	arg->length = end - arg->offset;
+	arg->count = look.count;
+	return err;
+}

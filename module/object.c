@@ -540,3 +540,8 @@ int vmo_object_supply(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offs
 	}
 	return 0;
 }
+
+bool vmo_object_served_by(struct vmo *vmo, struct vmo_pager *pager)
+{
+	return vmo_pager_of(&vmo->content->cow) == pager && !(vmo->flags & VMO_OBJ_SLICE);
+}

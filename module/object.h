@@ -297,6 +297,9 @@ int vmo_object_transfer(struct vmo *dst, u64 offset, struct vmo *src, u64 src_of
  */
 int vmo_object_supply(struct vmo *dst, u64 offset, struct vmo *src, u64 src_offset, u64 length);
 
+/* Does @pager answer for all of the object's memory? Not of a slice. */
+bool vmo_object_served_by(struct vmo *vmo, struct vmo_pager *pager);
+
 /**
  * struct vmo_pin_range - pages that are pinned
  * @vmo: the object through which; the holder keeps it alive

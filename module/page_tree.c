@@ -849,9 +849,11 @@ static struct vmo_node *cut_leaf(struct window *w, struct vmo_leaf *src, pgoff_t
 		src->slot[i] = NULL;
 	}
 	dst->dirty = src->dirty & mask;
+	dst->awaiting = src->awaiting & mask;
 	src->writable &= ~mask;
 	src->mine &= ~mask;
 	src->dirty &= ~mask;
+	src->awaiting &= ~mask;
 	spin_unlock(&src->lock);
 	return node;
 }

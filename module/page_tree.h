@@ -98,6 +98,7 @@ struct vmo_inner {
  * @mine: pages that were allocated, or checked to be ours, in @epoch
  * @dirty: of contents with a source: slots that its server does not know. A page, or
  *	the marker.
+ * @awaiting: those that its server is writing back, and nobody has written since
  * @slot: NULL, VMO_MARKER or a page, of which the slot owns one share
  * @next: link in a pool of unused nodes
  */
@@ -108,6 +109,7 @@ struct vmo_leaf {
 	u64 writable;
 	u64 mine;
 	u64 dirty;
+	u64 awaiting;
 	union {
 		void *slot[VMO_LEAF_SLOTS];
 		struct list_head next;

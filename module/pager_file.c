@@ -31,16 +31,13 @@ static struct vmo_pager *pager_of(struct vmo_ucmd *ucmd)
 }
 
 /* The object behind @file, that the pager provides, and may be told about. X4, P4. */
-static struct vmo *served(struct vmo_ucmd *ucmd, struct file *file)
+static struct vmo *served(struct vmo_ucmd *ucmd, struct file *file, unsigned int right)
 {
 	struct vmo *vmo = vmo_from_file(file);
 
-	if (!vmo || vmo_pager_of(&vmo->content->cow) != pager_of(ucmd) ||
-	    vmo->flags & VMO_OBJ_SLICE)
+	if (!vmo || !vmo_object_served_by(vmo, pager_of(ucmd)))
 		return ERR_PTR(-EINVAL);
-	if (!(vmo_file_rights(file) & VMO_RIGHT_WRITE))
-		return ERR_PTR(-EACCES);
-	return vmo;
+	return vmo_file_rights(file) & right ? vmo : ERR_PTR(-EACCES);
 }
 
 #define SOURCE_RIGHTS	(VMO_RIGHT_READ | VMO_RIGHT_WRITE)
@@ -61,7 +58,7 @@ static int supply_from(struct vmo *vmo, struct vmo_pager_supply *supply, struct 
 static int supply(struct vmo_ucmd *ucmd, struct file *file)
 {
 	struct vmo_pager_supply *supply = &ucmd->arg->supply;
-	struct vmo *vmo = served(ucmd, file);
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_WRITE);
 	struct file *src;
 	int err;
 
@@ -80,7 +77,7 @@ static int supply(struct vmo_ucmd *ucmd, struct file *file)
 static int fail(struct vmo_ucmd *ucmd, struct file *file)
 {
 	struct vmo_pager_fail *fail = &ucmd->arg->fail;
-	struct vmo *vmo = served(ucmd, file);
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_WRITE);
 	pgoff_t first;
 
 	if (IS_ERR(vmo))
@@ -100,7 +97,7 @@ static int fail(struct vmo_ucmd *ucmd, struct file *file)
 
 static int detach(struct vmo_ucmd *ucmd, struct file *file)
 {
-	struct vmo *vmo = served(ucmd, file);
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_WRITE);
 
 	return IS_ERR(vmo) ? PTR_ERR(vmo) : vmo_cow_detach(&vmo->content->cow);
 }
@@ -157,6 +154,61 @@ static int cmd_detach(struct vmo_ucmd *ucmd)
 
 	ucmd->silent = true;
 	return arg->flags ? -EINVAL : with_file(ucmd, arg->vmo_fd, detach);
+}
+
+static int writeback(struct vmo_ucmd *ucmd, struct file *file)
+{
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_WRITE);
+	struct vmo_pager_writeback *arg = &ucmd->arg->writeback;
+	pgoff_t first, last;
+
+	if (IS_ERR(vmo))
+		return PTR_ERR(vmo);
+	if (!PAGE_ALIGNED(arg->offset | arg->length))
+		return -EINVAL;
+	if (!vmo_object_has(vmo, arg->offset, arg->length))
+		return -ERANGE;
+	if (!arg->length)
+		return 0;
+	first = vmo->base + (arg->offset >> PAGE_SHIFT);
+	last = first + (arg->length >> PAGE_SHIFT) - 1;
+	if (arg->flags & VMO_PAGER_END)
+		return vmo_cow_writeback_end(&vmo->content->cow, first, last);
+	return vmo_cow_writeback_begin(&vmo->content->cow, first, last,
+				       arg->flags & VMO_PAGER_ZEROES);
+}
+
+static int cmd_writeback(struct vmo_ucmd *ucmd)
+{
+	struct vmo_pager_writeback *arg = &ucmd->arg->writeback;
+
+	ucmd->silent = true;
+	switch (arg->flags) {
+	case VMO_PAGER_BEGIN:
+	case VMO_PAGER_BEGIN | VMO_PAGER_ZEROES:
+	case VMO_PAGER_END:
+		return with_file(ucmd, arg->vmo_fd, writeback);
+	}
+	return -EINVAL;
+}
+
+static int dirty(struct vmo_ucmd *ucmd, struct file *file)
+{
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_READ);
+	struct vmo_pager_dirty *arg = &ucmd->arg->dirty;
+
+	if (IS_ERR(vmo))
+		return PTR_ERR(vmo);
+	return PAGE_ALIGNED(arg->offset | arg->length) ? vmo_look_dirty(vmo, arg) : -EINVAL;
+}
+
+static int cmd_dirty(struct vmo_ucmd *ucmd)
+{
+	struct vmo_pager_dirty *arg = &ucmd->arg->dirty;
+
+	if (arg->flags || arg->reserved || !arg->count)
+		return -EINVAL;
+	return with_file(ucmd, arg->vmo_fd, dirty);
 }
 
 /* ---- servers ----------------------------------------------------------- */
@@ -249,6 +301,8 @@ static const struct vmo_cmd server_cmds[] = {
 	CMD_PLAIN(VMO_PAGER_SUPPLY, vmo_pager_supply, reserved, 0, cmd_supply),
 	CMD_PLAIN(VMO_PAGER_FAIL, vmo_pager_fail, reserved, 0, cmd_fail),
 	CMD_PLAIN(VMO_PAGER_DETACH, vmo_pager_detach, flags, 0, cmd_detach),
+	CMD_PLAIN(VMO_PAGER_WRITEBACK, vmo_pager_writeback, flags, 0, cmd_writeback),
+	CMD_PLAIN(VMO_PAGER_DIRTY, vmo_pager_dirty, reserved, 0, cmd_dirty),
 };
 
 static long server_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -293,6 +347,8 @@ static const struct vmo_cmd pager_cmds[] = {
 	CMD_PLAIN(VMO_PAGER_SUPPLY, vmo_pager_supply, reserved, 0, cmd_supply),
 	CMD_PLAIN(VMO_PAGER_FAIL, vmo_pager_fail, reserved, 0, cmd_fail),
 	CMD_PLAIN(VMO_PAGER_DETACH, vmo_pager_detach, flags, 0, cmd_detach),
+	CMD_PLAIN(VMO_PAGER_WRITEBACK, vmo_pager_writeback, flags, 0, cmd_writeback),
+	CMD_PLAIN(VMO_PAGER_DIRTY, vmo_pager_dirty, reserved, 0, cmd_dirty),
 };
 
 static long pager_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -592,6 +592,33 @@ int vmo_pager_fail(int pager, const struct vmo *vmo, uint64_t offset, uint64_t l
  */
 int vmo_pager_detach(int pager, const struct vmo *vmo);
 
+/**
+ * vmo_pager_writeback() - what was written is being stored; see struct vmo_pager_writeback
+ * @pager: the pager, or a binding of it
+ * @vmo: its object
+ * @offset: of the range; page aligned (EINVAL)
+ * @length: of the range; page aligned (EINVAL)
+ * @flags: VMO_PAGER_BEGIN or VMO_PAGER_END, and others
+ *
+ * Return: 0 or -1.
+ */
+int vmo_pager_writeback(int pager, const struct vmo *vmo, uint64_t offset, uint64_t length,
+			unsigned int flags);
+
+/**
+ * vmo_pager_dirty() - what was written and is not stored; see struct vmo_pager_dirty
+ * @pager: the pager, or a binding of it
+ * @vmo: its object
+ * @offset: of the range; page aligned (EINVAL). Out: where to go on
+ * @length: of the range; page aligned (EINVAL). Out: what is left, 0 at the end
+ * @ranges: out; a state of VMO_DIRTY_ZERO for what reads zero without a page
+ * @room: how many there is room for; not 0 (EINVAL)
+ *
+ * Return: the number of ranges filled in, or -1.
+ */
+int vmo_pager_dirty(int pager, const struct vmo *vmo, uint64_t *offset, uint64_t *length,
+		    struct vmo_page_run *ranges, unsigned int room);
+
 /* Answers a request; anything but 0 ends vmo_pager_serve(), which returns it. */
 typedef int vmo_pager_answer(int binding, const struct vmo_pager_request *request, void *arg);
 

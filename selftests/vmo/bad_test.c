@@ -255,6 +255,11 @@ static const struct command commands[] = {
 	ROW(VMO_PAGER_FAIL, vmo_pager_fail, reserved, .on = ON_PAGER,
 	    .flags = AT(vmo_pager_fail, flags), .reserved = AT(vmo_pager_fail, reserved),
 	    .silent = true),
+	ROW(VMO_PAGER_WRITEBACK, vmo_pager_writeback, flags, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_writeback, flags), .known = VMO_PAGER_BEGIN | VMO_PAGER_ZEROES,
+	    .silent = true),
+	ROW(VMO_PAGER_DIRTY, vmo_pager_dirty, reserved, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_dirty, flags), .reserved = AT(vmo_pager_dirty, reserved)),
 	ROW(VMO_PAGER_DETACH, vmo_pager_detach, flags, .on = ON_PAGER,
 	    .flags = AT(vmo_pager_detach, flags), .silent = true),
 };
@@ -317,6 +322,14 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 	} else if (is(cmd, VMO_PAGER_FAIL)) {
 		((struct vmo_pager_fail *)buf)->vmo_fd = the_paged[0];
 		((struct vmo_pager_fail *)buf)->error = EIO;
+	} else if (is(cmd, VMO_PAGER_WRITEBACK)) {
+		((struct vmo_pager_writeback *)buf)->vmo_fd = the_paged[0];
+		((struct vmo_pager_writeback *)buf)->flags = VMO_PAGER_BEGIN;
+	} else if (is(cmd, VMO_PAGER_DIRTY)) {
+		((struct vmo_pager_dirty *)buf)->vmo_fd = the_paged[0];
+		((struct vmo_pager_dirty *)buf)->length = PS;
+		((struct vmo_pager_dirty *)buf)->ranges = (uintptr_t)&the_run;
+		((struct vmo_pager_dirty *)buf)->count = 1;
 	} else if (is(cmd, VMO_PAGER_DETACH)) {
 		((struct vmo_pager_detach *)buf)->vmo_fd = the_paged[1];
 	}

@@ -66,6 +66,33 @@ static inline int pager_fail(int pager, int fd, uint64_t page, uint64_t pages, i
 	return ioctl(pager, VMO_PAGER_FAIL, &arg);
 }
 
+static inline int pager_writeback(int pager, int fd, uint64_t page, uint64_t pages,
+				  uint32_t flags)
+{
+	struct vmo_pager_writeback arg = {
+		.offset = page * PS, .length = pages * PS, .vmo_fd = fd, .flags = flags,
+	};
+
+	return ioctl(pager, VMO_PAGER_WRITEBACK, &arg);
+}
+
+/* How many ranges of a whole object are told, of up to 16; -1 if there are more. */
+static inline int pager_dirty(int pager, int fd, struct vmo_page_run *runs)
+{
+	struct vmo_pager_dirty arg = {
+		.length = info_of(fd).size, .ranges = (uintptr_t)runs, .count = 16, .vmo_fd = fd,
+	};
+
+	return ioctl(pager, VMO_PAGER_DIRTY, &arg) || arg.length ? -1 : (int)arg.count;
+}
+
+static inline bool run_is(const struct vmo_page_run *run, uint64_t page, uint64_t pages,
+			  uint32_t state)
+{
+	return run->offset == page * PS && run->length == pages * PS && run->state == state &&
+	       !run->reserved;
+}
+
 static inline int pager_detach(int pager, int fd)
 {
 	struct vmo_pager_detach arg = { .vmo_fd = fd };

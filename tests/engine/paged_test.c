@@ -17,10 +17,13 @@ static int answer_error;	/* fail instead */
 static unsigned int nr_told, nr_need;
 static struct vmo_notice told;
 
+/* What was written back behind what the server had at first. */
+static bool cleared[KEYS_MAX];
+
 /* What the server has at @key: every seventh page is a hole. */
 static u64 stored(pgoff_t key)
 {
-	return key % 7 == 3 ? 0 : 1000 + key;
+	return key % 7 == 3 || cleared[key] ? 0 : 1000 + key;
 }
 
 static void on_ready(struct vmo_queue *q)
@@ -91,6 +94,7 @@ static struct content *begin(pgoff_t end)
 	vmo_queue_init(&queue, &queue_ops);
 	vmo_cow_set_source(&c->cow, vmo_source_new(&queue, 77));
 	aux = content_new(0, end);
+	memset(cleared, 0, sizeof(cleared));
 	extra = 0;
 	answer_error = 0;
 	nr_told = 0;
@@ -350,6 +354,91 @@ static void t_detach(void)
 	end(c);
 }
 
+static bool first_dirty(pgoff_t first, pgoff_t last, bool zero, void *arg)
+{
+	pgoff_t *at = arg;
+
+	at[0] = first;
+	at[1] = last;
+	at[2] = zero;
+	return false;
+}
+
+/* Is [@first, @last] the first that the server does not know? None: @first is KEYS. */
+static bool dirty_is(struct content *c, pgoff_t first, pgoff_t last, bool zero)
+{
+	pgoff_t at[3] = { KEYS }, key = 0;
+
+	while (key < KEYS && at[0] == KEYS)
+		CHECK(!vmo_cow_dirty(&c->cow, &key, KEYS - 1, first_dirty, at));
+	return at[0] == first && (first == KEYS || (at[1] == last && at[2] == zero));
+}
+
+/* P30: clean, dirty, awaiting clean, clean; a write in between makes it dirty again. */
+static void t_writeback(void)
+{
+	struct content *c = begin(KEYS);
+	struct page *page;
+
+	CHECK(!supply(&c->cow, 0, L) && dirty_is(c, KEYS, 0, false));
+	CHECK(!vmo_cow_commit(&c->cow, 0, L) && dirty_is(c, KEYS, 0, false));
+	CHECK(!write_at(c, 5, 1, VMO_OWN_WRITABLE) && dirty_is(c, 5, 5, false));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 5, 5, false));
+	content_reset(c);
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, KEYS - 1, false));
+	CHECK(c->unmaps == 1 && c->first == 5 && dirty_is(c, 5, 5, false));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, KEYS, 0, false));
+	CHECK(!write_at(c, 5, 2, VMO_OWN_WRITTEN));
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 5, 5, false));
+	CHECK(!write_at(c, 5, 3, VMO_OWN_WRITABLE));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 5, 5) && dirty_is(c, 5, 5, false));
+	/* N5: what somebody may write unseen stays dirty. */
+	page = page_at(c, 5);
+	vmo_page_get(page);
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, KEYS - 1, false));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 5, 5, false));
+	vmo_page_put(page);
+	CHECK(!vmo_cow_pin(&c->cow, 6, 6));
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, KEYS - 1, false));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 6, 6, false));
+	vmo_cow_unpin(&c->cow, 6, 6);
+	CHECK(vmo_cow_writeback_begin(&c->cow, 0, KEYS, false) == -ERANGE);
+	CHECK(vmo_cow_writeback_end(&c->cow, 0, KEYS) == -ERANGE);
+	end(c);
+}
+
+/* P40, P42, P43: zeroes, and what it grew by. */
+static void t_writeback_zeroes(void)
+{
+	struct content *c = begin(L);
+	u64 data;
+
+	CHECK(!vmo_cow_zero(&c->cow, 3, 3) && dirty_is(c, 3, 3, true));
+	CHECK(!write_at(c, 2, 9, VMO_OWN_WRITTEN) && !vmo_cow_resize(&c->cow, KEYS));
+	CHECK(!vmo_cow_resize(&aux->cow, KEYS));
+	nr_told = 0;
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, L - 1, true));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, L - 1) && dirty_is(c, 2, 2, false));
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, L - 1, false));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, L - 1) && dirty_is(c, L, KEYS - 1, true));
+	/* Not from the middle on; a smaller one does not shrink it. */
+	CHECK(!vmo_cow_writeback_begin(&c->cow, L + 1, 3 * L - 1, true));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, L, KEYS - 1, true));
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, 3 * L - 1, true));
+	CHECK(!vmo_cow_writeback_begin(&c->cow, L, L, true));
+	CHECK(!write_at(c, 2 * L, 7, VMO_OWN_WRITTEN) && !nr_told);
+	CHECK(!vmo_cow_writeback_end(&c->cow, L + 1, KEYS - 1) && !absent(c, L));
+	CHECK(!vmo_cow_writeback_end(&c->cow, L, L) && dirty_is(c, 2 * L, 2 * L, false));
+	CHECK(absent(c, L) && absent(c, 3 * L - 1) && !absent(c, 3 * L) && get(c, 2 * L) == 7);
+	memset(cleared + L, 1, 2 * L);
+	CHECK(!read_at(c, L, &data) && !data && nr_told == 1);
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, KEYS - 1, false));
+	CHECK(!vmo_cow_resize(&c->cow, 4 * L) && !vmo_cow_resize(&c->cow, KEYS));
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 3 * L, KEYS - 1, true));
+	CHECK(!vmo_cow_detach(&c->cow) && !absent(c, 3 * L) && absent(c, 2 * L));
+	end(c);
+}
+
 /* P51: what was supplied can be read when the pager is closed. */
 static void t_closed(void)
 {
@@ -446,13 +535,17 @@ static void t_failnth(void)
 
 /* ---- at random ------------------------------------------------------------ */
 
-enum kind { ABSENT, CLEAN, ZERO, DIRTY };
+enum kind { ABSENT, KNOWN, GROWN };
+
+/* Does the server know what is known? */
+enum unknown { CLEAN, DIRTY, AWAITING };
 
 static struct {
 	enum kind kind;
+	enum unknown unknown;
 	u64 data;
 } model[KEYS_MAX];
-static pgoff_t model_end;
+static pgoff_t model_end, model_limit, model_next;
 static bool detached;
 static u64 rng;
 
@@ -469,20 +562,50 @@ static pgoff_t below(pgoff_t n)
 	return random64() % n;
 }
 
-/* A clean page that has not been written since is what the server has. */
-static void know(pgoff_t key)
+static void model_set(pgoff_t key, enum kind kind, enum unknown unknown, u64 data)
 {
-	if (model[key].kind != ABSENT)
-		return;
-	model[key].kind = CLEAN;
-	model[key].data = stored(key);
+	model[key].kind = kind;
+	model[key].unknown = unknown;
+	model[key].data = data;
 }
 
-static void model_cut(pgoff_t from)
+/* What it has where nothing was known. */
+static void know(pgoff_t key)
 {
-	for (; from < KEYS; from++) {
-		model[from].kind = ZERO;
-		model[from].data = 0;
+	if (model[key].kind == ABSENT)
+		model_set(key, KNOWN, CLEAN, stored(key));
+}
+
+static u64 reported[KEYS_MAX];
+
+static bool report(pgoff_t first, pgoff_t last, bool zero, void *arg)
+{
+	long *room = arg;
+
+	CHECK(shim_holds_sem());
+	if (!(*room)--)
+		return false;
+	for (; first <= last; first++)
+		reported[first] = zero ? 2 : 1;
+	return true;
+}
+
+static void check_dirty(struct content *c)
+{
+	pgoff_t key = 0;
+	long room = 3;
+	u64 want;
+
+	memset(reported, 0, sizeof(reported));
+	while (key < KEYS) {
+		CHECK(!vmo_cow_dirty(&c->cow, &key, KEYS - 1, report, &room));
+		room = room < 0 ? 100 : room;
+	}
+	for (key = 0; key < KEYS; key++) {
+		want = 0;
+		if (key < model_end && (model[key].kind == GROWN || model[key].unknown))
+			want = page_at(c, key) ? 1 : 2;
+		CHECK(reported[key] == want);
 	}
 }
 
@@ -494,6 +617,7 @@ static void check_all(struct content *c)
 		CHECK(absent(c, key) == (model[key].kind == ABSENT));
 		CHECK(get(c, key) == model[key].data);
 	}
+	check_dirty(c);
 }
 
 /* What the supply that a need brings along makes known. */
@@ -523,8 +647,7 @@ static void op_access(struct content *c, pgoff_t key)
 		CHECK(data == model[key].data);
 		return;
 	}
-	model[key].kind = DIRTY;
-	model[key].data = get(c, key);
+	model_set(key, KNOWN, DIRTY, get(c, key));
 }
 
 static void op_supply(struct content *c, pgoff_t first, pgoff_t last)
@@ -542,13 +665,10 @@ static void op_zero(struct content *c, pgoff_t first, pgoff_t last)
 {
 	pgoff_t key;
 
-	/* A clean zero stays clean. */
-	for (key = first; key <= last; key++) {
-		if (model[key].kind == CLEAN && !page_at(c, key))
-			continue;
-		model[key].kind = ZERO;
-		model[key].data = 0;
-	}
+	/* What is zero without a page stays what it is. */
+	for (key = first; key <= last; key++)
+		if (model[key].kind == ABSENT || page_at(c, key))
+			model_set(key, KNOWN, DIRTY, 0);
 	CHECK(!vmo_cow_zero(&c->cow, first, last));
 }
 
@@ -563,16 +683,56 @@ static void op_commit(struct content *c, pgoff_t first, pgoff_t last)
 		if (model[key].kind == ABSENT && detached)
 			break;
 		know(key);
+		if (model[key].kind == GROWN)
+			model_set(key, KNOWN, DIRTY, 0);
 	}
 	CHECK(ret == (key <= last ? -EBADFD : 0));
 }
 
 static void op_resize(struct content *c, pgoff_t end)
 {
+	pgoff_t key;
+
 	CHECK(!vmo_cow_resize(&c->cow, end));
-	if (end < model_end)
-		model_cut(end);
+	if (end < model_end) {
+		for (key = end; key < KEYS; key++)
+			model_set(key, GROWN, CLEAN, 0);
+		model_limit = min(model_limit, end);
+		model_next = 0;
+	}
 	model_end = end;
+}
+
+static void op_begin(struct content *c, pgoff_t first, pgoff_t last)
+{
+	bool zeroes = below(2);
+	pgoff_t key;
+
+	for (key = first; key <= last; key++)
+		if (model[key].unknown == DIRTY && !(zeroes && page_at(c, key)))
+			model[key].unknown = AWAITING;
+	if (first <= model_limit && last >= model_limit)
+		model_next = max(model_next, last + 1);
+	CHECK(!vmo_cow_writeback_begin(&c->cow, first, last, zeroes));
+}
+
+static void op_end(struct content *c, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key, next = min(model_next, model_end);
+
+	for (key = first; key <= last; key++)
+		if (model[key].unknown == AWAITING)
+			model[key].unknown = CLEAN;
+	CHECK(!vmo_cow_writeback_end(&c->cow, first, last));
+	if (next <= model_limit || first > model_limit || last < model_limit)
+		return;
+	for (key = model_limit; key < next; key++) {
+		cleared[key] = true;
+		if (model[key].kind == GROWN)
+			model_set(key, ABSENT, CLEAN, 0);
+	}
+	model_limit = next;
+	model_next = 0;
 }
 
 static void op_detach(struct content *c)
@@ -580,11 +740,9 @@ static void op_detach(struct content *c)
 	pgoff_t key;
 
 	CHECK(!vmo_cow_detach(&c->cow));
-	for (key = 0; key < model_end; key++)
-		if (model[key].kind == CLEAN) {
-			model[key].kind = ABSENT;
-			model[key].data = 0;
-		}
+	for (key = 0; key < min(model_end, model_limit); key++)
+		if (model[key].kind == KNOWN && model[key].unknown == CLEAN)
+			model_set(key, ABSENT, CLEAN, 0);
 	detached = true;
 }
 
@@ -607,6 +765,12 @@ static void one_operation(struct content *c)
 		break;
 	case 30 ... 35:
 		op_commit(c, first, last);
+		break;
+	case 50 ... 59:
+		op_begin(c, below(4) ? first : 0, below(4) ? last : model_end - 1);
+		break;
+	case 60 ... 69:
+		op_end(c, below(4) ? first : 0, below(4) ? last : model_end - 1);
 		break;
 	case 36:
 		op_resize(c, below(KEYS));
@@ -635,6 +799,8 @@ static void t_random(void)
 		c = begin(KEYS);
 		memset(model, 0, sizeof(model));
 		model_end = KEYS;
+		model_limit = KEYS;
+		model_next = 0;
 		detached = false;
 		for (i = 0; i < 500; i++, done++) {
 			one_operation(c);
@@ -665,6 +831,8 @@ int main(int argc, char **argv)
 		{ "o4: zero asks nobody", t_zero },
 		{ "p40 p41: growing and shrinking", t_resize },
 		{ "p50: detach keeps what was written", t_detach },
+		{ "p30 n5: writing back", t_writeback },
+		{ "p40 p42 p43 p44: writing zeroes back", t_writeback_zeroes },
 		{ "p51: a closed pager leaves what it supplied", t_closed },
 		{ "all of it may be data", t_seek },
 		{ "each allocation and wait fails in turn", t_failnth },

@@ -22,7 +22,8 @@
  * nothing, unless its text says otherwise. The answer of a failed command is
  * not written, but for VMO_READ and VMO_WRITE; nor is that of one that has
  * nothing to answer (VMO_OP_RANGE, VMO_RESIZE, VMO_TRANSFER, VMO_REWIND, VMO_NAME with
- * VMO_NAME_SET, VMO_PAGER_SUPPLY, VMO_PAGER_FAIL, VMO_PAGER_DETACH).
+ * VMO_NAME_SET, VMO_PAGER_SUPPLY, VMO_PAGER_FAIL, VMO_PAGER_DETACH,
+ * VMO_PAGER_WRITEBACK).
  *
  * Whatever needs memory of an object with a pager may besides fail as the server says
  * (EIO, EBADMSG, ENOSPC, ENOBUFS, EBADFD), with EBADFD if nobody is to be asked any more,
@@ -849,7 +850,7 @@ struct vmo_pager_create {
  * EBADFD. poll() says EPOLLIN, or EPOLLHUP for the latter. What is answered or no longer
  * needed before it is read is never seen.
  *
- * VMO_PAGER_SUPPLY, VMO_PAGER_FAIL and VMO_PAGER_DETACH work on it as on the pager.
+ * What else works on a pager works on it, too.
  */
 struct vmo_pager_bind {
 	__u32 flags;
@@ -952,6 +953,65 @@ struct vmo_pager_detach {
 	__u32 flags;
 };
 
+/**
+ * struct vmo_pager_writeback - what was written is being stored (VMO_PAGER_WRITEBACK)
+ * @offset: page aligned (EINVAL)
+ * @length: bytes; page aligned (EINVAL). 0 does nothing
+ * @vmo_fd: as for VMO_PAGER_SUPPLY
+ * @flags: VMO_PAGER_BEGIN or VMO_PAGER_END (EINVAL), and further VMO_PAGER_* bits
+ *
+ * A page that somebody writes, and one that is zeroed, is *dirty*. To store it, a server
+ * says VMO_PAGER_BEGIN, reads it from the object, stores it, and says VMO_PAGER_END: then
+ * it is clean, unless it was written in between. Dirty pages that are pinned, or that a
+ * device or a pipe holds, may be written at any time, and stay dirty. Clean pages are left
+ * alone. (P30, P42, P43)
+ *
+ * %VMO_PAGER_ZEROES: with VMO_PAGER_BEGIN, only of what reads zero without a page. (P42)
+ *
+ * What the object grew by is dirty zeroes, that begin only together with their first page,
+ * and of which that part is clean at the end that was begun. It is asked for from then on.
+ *
+ * A range that is not inside of the object is ERANGE. Both work after VMO_PAGER_DETACH.
+ * The descriptor has to be writable (EACCES).
+ */
+struct vmo_pager_writeback {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__s32 vmo_fd;
+	__u32 flags;
+};
+
+#define VMO_PAGER_BEGIN		(1U << 0)
+#define VMO_PAGER_END		(1U << 1)
+#define VMO_PAGER_ZEROES	(1U << 2)
+
+/**
+ * struct vmo_pager_dirty - what is dirty (VMO_PAGER_DIRTY, on a pager or a binding)
+ * @offset: bytes, page aligned (EINVAL). Out: where to go on
+ * @length: bytes, page aligned (EINVAL). A range that is not inside of the object is
+ *	ERANGE. Out: what is left; 0 at the end
+ * @ranges: pointer to an array of struct vmo_page_run, whose state is VMO_DIRTY_ZERO for
+ *	what reads zero without a page, else 0
+ * @count: its length; 0 is EINVAL. Out: how many are filled in
+ * @vmo_fd: as for VMO_PAGER_SUPPLY, but readable (EACCES)
+ * @flags: must be 0
+ * @reserved: must be 0
+ *
+ * In order, also of what is being written back; neighbours that are alike are merged
+ * within one call. (P44)
+ */
+struct vmo_pager_dirty {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 ranges;
+	__u32 count;
+	__s32 vmo_fd;
+	__u32 flags;
+	__u32 reserved;
+};
+
+#define VMO_DIRTY_ZERO		(1U << 0)
+
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)
 #define VMO_CREATE	_IOWR(VMO_IOC, 0x01, struct vmo_create)
@@ -987,5 +1047,7 @@ struct vmo_pager_detach {
 #define VMO_PAGER_SUPPLY _IOWR(VMO_IOC, 0x51, struct vmo_pager_supply)
 #define VMO_PAGER_FAIL	_IOWR(VMO_IOC, 0x52, struct vmo_pager_fail)
 #define VMO_PAGER_DETACH _IOWR(VMO_IOC, 0x53, struct vmo_pager_detach)
+#define VMO_PAGER_WRITEBACK _IOWR(VMO_IOC, 0x54, struct vmo_pager_writeback)
+#define VMO_PAGER_DIRTY	_IOWR(VMO_IOC, 0x55, struct vmo_pager_dirty)
 
 #endif

@@ -32,6 +32,8 @@ TEST_F(lib, pager)
 {
 	int pager = vmo_pager_new(self->dev, NULL), binding = vmo_pager_bind(pager);
 	struct told t = { .from = new_pages(self->dev, 4) };
+	uint64_t offset = 0, length = 4 * PS;
+	struct vmo_page_run runs[2];
 	char buf[5] = "";
 	pid_t pid;
 	int status;
@@ -48,6 +50,19 @@ TEST_F(lib, pager)
 		_exit(vmo_pager_serve(binding, answer, &t) == 3 && t.requests == 1 ? 0 : 1);
 	EXPECT_EQ(5, vmo_read(t.vmo, buf, 5, PS + 9, 0));
 	EXPECT_EQ(0, memcmp(buf, "there", 5));
+	ASSERT_EQ(1, vmo_write(t.vmo, "w", 1, PS, 0));
+	ASSERT_EQ(1, vmo_pager_dirty(pager, t.vmo, &offset, &length, runs, 2));
+	EXPECT_EQ(PS, runs[0].offset);
+	EXPECT_EQ(PS, runs[0].length);
+	EXPECT_EQ(4 * PS, offset);
+	EXPECT_EQ(0, length);
+	EXPECT_EQ(0, vmo_pager_writeback(pager, t.vmo, 0, 4 * PS, VMO_PAGER_BEGIN));
+	EXPECT_EQ(0, vmo_pager_writeback(binding, t.vmo, 0, 4 * PS, VMO_PAGER_END));
+	offset = 0;
+	length = 4 * PS;
+	EXPECT_EQ(0, vmo_pager_dirty(pager, t.vmo, &offset, &length, runs, 2));
+	EXPECT_ERRNO(EINVAL, vmo_pager_writeback(pager, t.vmo, 0, PS, 0));
+	EXPECT_ERRNO(EINVAL, vmo_pager_dirty(pager, t.vmo, &offset, &length, runs, 0));
 	EXPECT_EQ(0, vmo_pager_detach(pager, t.vmo));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
@@ -66,16 +81,16 @@ TEST_F(lib, pager_errors)
 	int pager = vmo_pager_new(-1, &limits), binding = vmo_pager_bind(pager), status;
 	struct told t = { .fail = true };
 	struct vmo_pager_request request;
+	char name[VMO_NAME_SIZE + 1] = "", c;
 	pid_t pid;
-	char c;
 
 	ASSERT_LE(0, binding);
 	limits.window = 0;
 	EXPECT_ERRNO(EINVAL, vmo_pager_new(self->dev, &limits));
 	EXPECT_NONE(EINVAL, vmo_create_paged(self->dev, binding, 7, PS, 0, NULL));
 	EXPECT_NONE(EBADF, vmo_create_paged(-1, -1, 7, PS, 0, NULL));
-	EXPECT_NONE(ENAMETOOLONG, vmo_create_paged(-1, pager, 7, PS, 0,
-		"a name of 64 bytes, which is one more than there is room for...."));
+	memset(name, 'n', VMO_NAME_SIZE);
+	EXPECT_NONE(ENAMETOOLONG, vmo_create_paged(-1, pager, 7, PS, 0, name));
 	t.vmo = vmo_create_paged(-1, pager, 7, 2 * PS, 0, NULL);
 	ASSERT_NE(NULL, t.vmo);
 	ASSERT_EQ(0, fcntl(binding, F_SETFL, O_NONBLOCK));

@@ -206,11 +206,10 @@ static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct ia
 	/* By path; a descriptor that can be written has the right. */
 	if (!err && attr->ia_valid & ATTR_SIZE && !(view->rights & VMO_RIGHT_WRITE))
 		return -EACCES;
-	/* The caller holds the inode's lock, which must not wait for a pager. */
-	if (!err && attr->ia_valid & ATTR_SIZE && view->vmo->content->cow.source &&
-	    !PAGE_ALIGNED(attr->ia_size))
-		return -EINVAL;
 	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
+		/* The caller holds the inode's lock, which must not wait for a pager. */
+		if (view->vmo->content->cow.source && !PAGE_ALIGNED(attr->ia_size))
+			return -EINVAL;
 		err = vmo_object_resize(view, attr->ia_size);
 		if (!err)
 			vmo_tell_changed(view->vmo);

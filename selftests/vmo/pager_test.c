@@ -519,6 +519,8 @@ TEST_F(vmo, p14_p40_p41_s3_resize)
 	server_stop(&s.server);
 	EXPECT_EQ(1, s.server.requests);
 	EXPECT_EQ(21 * PS + 5, st_size(s.fd));
+	EXPECT_EQ(0, ftruncate(s.fd, 21 * PS + 5));	/* as it is */
+	EXPECT_ERRNO(EINVAL, ftruncate(s.fd, 21 * PS + 6));
 	EXPECT_EQ((uint8_t)(mix((BASE + 21) << 16) >> 32), (uint8_t)m.map[21 * PS + 4]);
 	EXPECT_EQ(0, m.map[21 * PS + 5]);
 }

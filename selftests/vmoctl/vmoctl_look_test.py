@@ -45,7 +45,7 @@ class Info(Case):
     def test_probe(self):
         features = documents(self.good(ctl("--json", "probe")))[0]["probe"]["features"]
         self.assertEqual(["longterm", "rights", "transfer", "pages", "usage", "diff", "rewind",
-                          "harvest"], features[features.index("longterm"):])
+                          "harvest", "pager"], features[features.index("longterm"):])
 
     def test_usage(self):
         text = "create a 64K\nwrite a 0 x\nwrite a 8K x\nclone a b\nwrite b 8K y\n"

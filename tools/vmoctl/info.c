@@ -26,6 +26,7 @@ static const struct bit info_bits[] = {
 	{ VMO_INFO_EXEC, "exec" },
 	{ VMO_INFO_LONGTERM, "longterm" },
 	{ VMO_INFO_KEEP_BASE, "keep-base" },
+	{ VMO_INFO_PAGER, "pager" },
 	{ 0 }
 };
 
@@ -44,6 +45,7 @@ static const struct bit feature_bits[] = {
 	{ VMO_FEATURE_DIFF, "diff" },
 	{ VMO_FEATURE_REWIND, "rewind" },
 	{ VMO_FEATURE_HARVEST, "harvest" },
+	{ VMO_FEATURE_PAGER, "pager" },
 	{ 0 }
 };
 

@@ -82,6 +82,10 @@ int vmo_answer_file(struct vmo_ucmd *ucmd, struct file *file);
 long vmo_dispatch(const struct vmo_cmd *cmds, size_t nr, struct file *file, unsigned int num,
 		  void __user *uptr);
 
+/* pager_file.c: one that makes no file, on a pager, by another way than ioctl(). */
+int vmo_pager_command(struct file *pager, unsigned int num, union vmo_cmd_buffer *arg);
+void vmo_pager_describe(const struct vmo_notice *notice, struct vmo_pager_request *request);
+
 #define CMD(_cmd, _struct, _last, _fd, _rights, _always, _execute)	\
 	[_IOC_NR(_cmd)] = {						\
 		.size = sizeof(struct _struct) +			\

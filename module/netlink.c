@@ -18,6 +18,7 @@
 #include <net/net_namespace.h>
 
 #include "doors.h"
+#include "netlink.h"
 
 enum { VMO_NLGRP_EVENTS };
 
@@ -28,6 +29,11 @@ static const struct nla_policy object_get_policy[VMO_A_OBJECT_USAGE + 1] = {
 };
 
 static struct genl_family vmo_family;
+
+void *vmo_netlink_put(struct sk_buff *skb, u32 portid, u32 seq, u8 cmd)
+{
+	return genlmsg_put(skb, portid, seq, &vmo_family, 0, cmd);
+}
 
 /* ---- answers ----------------------------------------------------------- */
 
@@ -460,6 +466,48 @@ static const struct genl_ops vmo_nl_ops[] = {
 		.policy = object_get_policy,
 		.maxattr = VMO_A_OBJECT_USAGE,
 	},
+	{
+		.cmd = VMO_CMD_PAGER_BIND,
+		.doit = vmo_nl_pager_bind,
+		.policy = vmo_pager_bind_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_bind_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_NEXT,
+		.doit = vmo_nl_pager_next,
+		.policy = vmo_pager_next_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_next_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_SUPPLY,
+		.doit = vmo_nl_pager_supply,
+		.policy = vmo_pager_supply_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_supply_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_FAIL,
+		.doit = vmo_nl_pager_fail,
+		.policy = vmo_pager_fail_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_fail_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_DETACH,
+		.doit = vmo_nl_pager_detach,
+		.policy = vmo_pager_detach_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_detach_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_WRITEBACK_BEGIN,
+		.doit = vmo_nl_pager_begin,
+		.policy = vmo_pager_begin_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_begin_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_WRITEBACK_END,
+		.doit = vmo_nl_pager_end,
+		.policy = vmo_pager_end_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_end_policy) - 1,
+	},
 };
 
 static const struct genl_multicast_group vmo_nl_groups[] = {
@@ -474,17 +522,25 @@ static struct genl_family vmo_family __ro_after_init = {
 	.module = THIS_MODULE,
 	.ops = vmo_nl_ops,
 	.n_ops = ARRAY_SIZE(vmo_nl_ops),
-	.resv_start_op = VMO_CMD_OBJECT_GET + 1,
+	.resv_start_op = VMO_CMD_PAGER_WRITEBACK_END + 1,
 	.mcgrps = vmo_nl_groups,
 	.n_mcgrps = ARRAY_SIZE(vmo_nl_groups),
 };
 
 int vmo_netlink_init(void)
 {
-	return genl_register_family(&vmo_family);
+	int err = vmo_netlink_pager_init();
+
+	if (err)
+		return err;
+	err = genl_register_family(&vmo_family);
+	if (err)
+		vmo_netlink_pager_exit();
+	return err;
 }
 
 void vmo_netlink_exit(void)
 {
 	genl_unregister_family(&vmo_family);
+	vmo_netlink_pager_exit();
 }

@@ -22,7 +22,7 @@
 
 #include "engine.h"
 
-enum vmo_request_type {
+enum vmo_ask_type {
 	VMO_ASK_READ,
 	VMO_ASK_DIRTY,
 	VMO_ASK_TYPES,
@@ -37,7 +37,7 @@ struct vmo_source;
  * struct vmo_notice - what the server is told of a request
  * @id: unique in the queue
  * @key: of the source
- * @type: enum vmo_request_type
+ * @type: enum vmo_ask_type
  * @first: of the run; 0 for VMO_ASK_COMPLETE
  * @last: as well
  */
@@ -54,7 +54,7 @@ struct vmo_notice {
  * @link: in the queue's list, of what waits or of what was handed out
  * @source: whose it is
  * @id: raised with each
- * @type: enum vmo_request_type
+ * @type: enum vmo_ask_type
  * @handed: the server has seen it
  */
 struct vmo_asked {

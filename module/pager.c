@@ -12,6 +12,7 @@
 #include "pager.h"
 
 static atomic_long_t nr_pagers = ATOMIC_LONG_INIT(0);
+static atomic64_t last_id = ATOMIC64_INIT(0);
 
 long vmo_pagers_count(void)
 {
@@ -219,6 +220,7 @@ struct vmo_pager *vmo_pager_new(const struct vmo_pager_limits *limits)
 	vmo_queue_init(&pager->queue, &pager_queue_ops);
 	refcount_set(&pager->refs, 1);
 	pager->limits = *limits;
+	pager->id = atomic64_inc_return(&last_id);
 	mutex_init(&pager->lock);
 	init_waitqueue_head(&pager->readers);
 	INIT_DELAYED_WORK(&pager->alone, left_alone);

@@ -59,6 +59,7 @@ struct vmo_pager_fault {
  * @queue: what it has to do
  * @refs: its file, its server, its contents
  * @limits: immutable
+ * @id: unique; immutable
  * @lock: covers @bound and @closed
  * @bound: it has a server
  * @closed: its file is gone
@@ -71,6 +72,7 @@ struct vmo_pager {
 	struct vmo_queue queue;
 	refcount_t refs;
 	struct vmo_pager_limits limits;
+	u64 id;
 	struct mutex lock;	/* covers bound and closed */
 	bool bound;
 	bool closed;

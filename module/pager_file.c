@@ -216,7 +216,7 @@ static int cmd_dirty(struct vmo_ucmd *ucmd)
 /* Requests that are told per hold of the queue. */
 #define TELL_MAX	8U
 
-static void describe(const struct vmo_notice *notice, struct vmo_pager_request *request)
+void vmo_pager_describe(const struct vmo_notice *notice, struct vmo_pager_request *request)
 {
 	bool complete = notice->type == VMO_ASK_COMPLETE;
 	u64 pages = notice->last - notice->first + 1;
@@ -241,7 +241,7 @@ static ssize_t tell(struct vmo_pager *pager, struct vmo_pager_request __user *to
 	while (told < room) {
 		nr = vmo_queue_take(&pager->queue, notices, min_t(size_t, room - told, TELL_MAX));
 		for (i = 0; i < nr; i++) {
-			describe(&notices[i], &request);
+			vmo_pager_describe(&notices[i], &request);
 			if (copy_to_user(to + told, &request, sizeof(request))) {
 				vmo_queue_untell(&pager->queue, notices + i, nr - i);
 				return told ? told : -EFAULT;
@@ -350,6 +350,13 @@ static const struct vmo_cmd pager_cmds[] = {
 	CMD_PLAIN(VMO_PAGER_WRITEBACK, vmo_pager_writeback, flags, 0, cmd_writeback),
 	CMD_PLAIN(VMO_PAGER_DIRTY, vmo_pager_dirty, reserved, 0, cmd_dirty),
 };
+
+int vmo_pager_command(struct file *pager, unsigned int num, union vmo_cmd_buffer *arg)
+{
+	struct vmo_ucmd ucmd = { .file = pager, .arg = arg };
+
+	return pager_cmds[_IOC_NR(num)].execute(&ucmd);
+}
 
 static long pager_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {

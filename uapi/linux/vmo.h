@@ -850,7 +850,8 @@ struct vmo_pager_create {
  * EBADFD. poll() says EPOLLIN, or EPOLLHUP for the latter. What is answered or no longer
  * needed before it is read is never seen.
  *
- * What else works on a pager works on it, too.
+ * What else works on a pager works on it, too. A socket of the generic netlink family may
+ * take its place; see specs/vmo.yaml.
  */
 struct vmo_pager_bind {
 	__u32 flags;

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of the generic netlink family have in common (layer L3). */
+#ifndef VMO_NETLINK_H
+#define VMO_NETLINK_H
+
+#include <linux/vmo_netlink.h>
+#include <net/netlink.h>
+
+struct genl_info;
+struct sk_buff;
+
+/* Begins a message of the family; NULL if there is no room. */
+void *vmo_netlink_put(struct sk_buff *skb, u32 portid, u32 seq, u8 cmd);
+
+/* netlink_pager.c */
+int vmo_netlink_pager_init(void);
+void vmo_netlink_pager_exit(void);
+
+extern const struct nla_policy vmo_pager_bind_policy[VMO_A_PAGER_FD + 1];
+extern const struct nla_policy vmo_pager_next_policy[VMO_A_PAGER_ROOM + 1];
+extern const struct nla_policy vmo_pager_supply_policy[VMO_A_PAGER_SOURCE_OFFSET + 1];
+extern const struct nla_policy vmo_pager_fail_policy[VMO_A_PAGER_ERROR + 1];
+extern const struct nla_policy vmo_pager_detach_policy[VMO_A_PAGER_VMO + 1];
+extern const struct nla_policy vmo_pager_begin_policy[VMO_A_PAGER_ZEROES + 1];
+extern const struct nla_policy vmo_pager_end_policy[VMO_A_PAGER_LENGTH + 1];
+
+int vmo_nl_pager_bind(struct sk_buff *skb, struct genl_info *info);
+int vmo_nl_pager_next(struct sk_buff *skb, struct genl_info *info);
+int vmo_nl_pager_supply(struct sk_buff *skb, struct genl_info *info);
+int vmo_nl_pager_fail(struct sk_buff *skb, struct genl_info *info);
+int vmo_nl_pager_detach(struct sk_buff *skb, struct genl_info *info);
+int vmo_nl_pager_begin(struct sk_buff *skb, struct genl_info *info);
+int vmo_nl_pager_end(struct sk_buff *skb, struct genl_info *info);
+
+#endif

@@ -24,6 +24,7 @@ struct lane {
 	bool explained;
 	uint64_t id;			/* of the last bind */
 	unsigned int ready;		/* notices */
+	unsigned int seen;		/* of these, by is_ready() */
 	uint64_t ready_id;
 	struct vmo_pager_request request[ROOM];
 	unsigned int requests;
@@ -150,17 +151,17 @@ static int ask(struct lane *l, int cmd, const uint64_t *attrs)
 #define SOURCE(_fd, _page)							\
 	VMO_A_PAGER_SOURCE, (_fd), VMO_A_PAGER_SOURCE_OFFSET, (_page) * PS
 
-/* Waits for a notice; false if none comes. */
+/* Waits for a notice, which may have come with an answer; false if none comes. */
 static bool is_ready(struct lane *l, int ms)
 {
 	struct pollfd pfd = { .fd = nl_socket_get_fd(l->sock), .events = POLLIN };
-	unsigned int before = l->ready;
 
-	while (l->ready == before) {
+	while (l->ready == l->seen) {
 		if (poll(&pfd, 1, ms) != 1)
 			return false;
 		nl_recvmsgs_default(l->sock);
 	}
+	l->seen = l->ready;
 	return true;
 }
 

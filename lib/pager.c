@@ -98,19 +98,35 @@ VMO_API int vmo_pager_writeback(int pager, const struct vmo *vmo, uint64_t offse
 	return ioctl(pager, VMO_PAGER_WRITEBACK, &arg);
 }
 
-VMO_API int vmo_pager_dirty(int pager, const struct vmo *vmo, uint64_t *offset,
-			    uint64_t *length, struct vmo_page_run *ranges, unsigned int room)
+VMO_API int vmo_pager_dirty_ranges(int pager, const struct vmo *vmo, uint64_t *offset,
+				   uint64_t *length, struct vmo_page_run *ranges,
+				   unsigned int room)
 {
-	struct vmo_pager_dirty arg = {
+	struct vmo_pager_dirty_ranges arg = {
 		.offset = *offset, .length = *length, .ranges = (uintptr_t)ranges,
 		.count = room, .vmo_fd = vmo->fd,
 	};
 
-	if (ioctl(pager, VMO_PAGER_DIRTY, &arg))
+	if (ioctl(pager, VMO_PAGER_DIRTY_RANGES, &arg))
 		return -1;
 	*offset = arg.offset;
 	*length = arg.length;
 	return (int)arg.count;
+}
+
+VMO_API int vmo_pager_dirty(int pager, const struct vmo *vmo, uint64_t offset,
+			    uint64_t length)
+{
+	struct vmo_pager_dirty arg = { .offset = offset, .length = length, .vmo_fd = vmo->fd };
+
+	return ioctl(pager, VMO_PAGER_DIRTY, &arg);
+}
+
+VMO_API int vmo_pager_stats(int pager, const struct vmo *vmo, unsigned int flags,
+			    struct vmo_pager_stats *stats)
+{
+	*stats = (struct vmo_pager_stats){ .vmo_fd = vmo->fd, .flags = flags };
+	return ioctl(pager, VMO_PAGER_STATS, stats);
 }
 
 VMO_API int vmo_pager_serve(int binding, vmo_pager_answer *answer, void *arg)

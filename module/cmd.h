@@ -36,7 +36,9 @@ union vmo_cmd_buffer {
 	struct vmo_pager_fail fail;
 	struct vmo_pager_detach detach;
 	struct vmo_pager_writeback writeback;
+	struct vmo_pager_dirty_ranges dirty_ranges;
 	struct vmo_pager_dirty dirty;
+	struct vmo_pager_stats pager_stats;
 };
 
 /**

@@ -39,6 +39,12 @@ void vmo_cow_revoke(struct vmo_cow_pages *cow, const struct vmo_page_tree *tree,
 		    pgoff_t first, pgoff_t last);
 
 /*
+ * What has to be asked for before the page at @key is owned with these VMO_OWN_* flags:
+ * 0 if nothing, else -ENODATA. Content lock shared.
+ */
+int vmo_cow_must_ask(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags);
+
+/*
  * As vmo_cow_zero(), of a content with a source: what reads zero now is known, and
  * written, until the server is told.
  */

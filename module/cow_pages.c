@@ -207,10 +207,9 @@ static void set_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 
 	leaf_renew(cow, leaf);
 	leaf->mine |= key_bit(key);
-	if (cow->source && flags & (VMO_OWN_WRITABLE | VMO_OWN_WRITTEN)) {
+	if (cow->source && flags & (VMO_OWN_WRITABLE | VMO_OWN_WRITTEN) &&
+	    !(flags & VMO_OWN_TO_READ))
 		leaf->dirty |= key_bit(key);
-		leaf->awaiting &= ~key_bit(key);
-	}
 	if (!(flags & VMO_OWN_WRITABLE))
 		return;
 	/* What the page was marked for so far, whoever watches has been told. */
@@ -405,7 +404,8 @@ static int own_at_once(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flag
 		return -EBUSY;
 	spin_lock(&leaf->lock);
 	page = vmo_slot_page(leaf->slot[key_slot(key)]);
-	ours = page && known_ours(cow, leaf, key, page) && vmo_page_trylock(page);
+	ours = page && known_ours(cow, leaf, key, page) &&
+	       (!cow->trap || leaf->dirty & key_bit(key)) && vmo_page_trylock(page);
 	if (ours) {
 		vmo_page_get(page);
 		set_ours(cow, &path, key, flags);
@@ -440,7 +440,7 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 			return -ERANGE;
 		if (flags & VMO_OWN_NOWAIT)
 			return own_at_once(cow, key, flags, page);
-		if (vmo_cow_absent(cow, key))
+		if (cow->source && vmo_cow_must_ask(cow, key, flags))
 			return -ENODATA;
 		ret = vmo_tree_hang(&cow->tree, key, alloc_flags(flags), &path);
 		if (ret == -EAGAIN) {
@@ -597,7 +597,7 @@ int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 		if (ret == -ERANGE)	/* shrunk meanwhile: nothing left to do */
 			return 0;
 		if (ret == -ENODATA)
-			ret = vmo_cow_need(cow, key, last);
+			ret = vmo_cow_need(cow, key, last, VMO_WANT_PAGE);
 		if (!ret && fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
@@ -608,13 +608,14 @@ int vmo_cow_commit(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 /* ---- pinning ----------------------------------------------------------- */
 
 /* Up to the end of a leaf; raises *@key. Content lock shared as for own_page. */
-static int pin_leaf(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
+static int pin_leaf(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, bool write)
 {
+	unsigned int flags = VMO_OWN_WRITABLE | VMO_OWN_WRITTEN | (write ? 0 : VMO_OWN_TO_READ);
 	struct page *page;
 	int ret = 0;
 
 	for (; !ret && *key <= last; ++*key) {
-		ret = vmo_cow_own_page(cow, *key, VMO_OWN_WRITABLE | VMO_OWN_WRITTEN, &page);
+		ret = vmo_cow_own_page(cow, *key, flags, &page);
 		if (ret)
 			return ret;
 		if (vmo_page_poisoned(page))
@@ -630,8 +631,9 @@ static int pin_leaf(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
 	return 0;
 }
 
-int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool write)
 {
+	enum vmo_want want = write ? VMO_WANT_WRITE : VMO_WANT_PAGE;
 	pgoff_t key = first;
 	int ret = 0;
 
@@ -639,12 +641,12 @@ int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 		ret = vmo_cow_lock_shared(cow);
 		if (ret)
 			break;
-		ret = pin_leaf(cow, &key, min(last, key | VMO_LEAF_MASK));
+		ret = pin_leaf(cow, &key, min(last, key | VMO_LEAF_MASK), write);
 		if (ret == -EINTR)
 			break;
 		vmo_cow_unlock_shared(cow);
 		if (ret == -ENODATA)
-			ret = vmo_cow_need(cow, key, last);
+			ret = vmo_cow_need(cow, key, last, want);
 		if (!ret && fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
@@ -910,6 +912,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 		WRITE_ONCE(cow->end, end);	/* read without the lock, as a hint */
 		cow->source_end = min(cow->source_end, end);
 		cow->source_next = 0;
+		cow->source_wanted = min(cow->source_wanted, end);
 		vmo_tree_cut(&cut, &cow->tree, first, VMO_KEY_MAX, &pool);
 		vmo_cow_revoke(cow, &cut, end, last);
 		vmo_cow_wait_zero_pages(cow);

@@ -72,6 +72,8 @@ struct vmo_cow_ops {
  * @source_end: keys from here on it is never asked for, for the content grew by them;
  *	they read zero. Rises only when its server has written them back; @lock
  * @source_next: up to here its server is writing them back; @lock
+ * @source_wanted: up to here somebody waits for that; @lock
+ * @trap: whoever writes what is not dirty asks @source before; immutable
  * @watches: who wants to know what is written; @lock
  * @nr_watches: how many; @lock
  * @gathering: counts when it was looked what was written; @lock
@@ -93,6 +95,8 @@ struct vmo_cow_pages {
 	struct vmo_source *source;
 	pgoff_t source_end;
 	pgoff_t source_next;
+	pgoff_t source_wanted;
+	bool trap;
 	struct list_head watches;
 	unsigned int nr_watches;
 	u64 gathering;
@@ -121,7 +125,8 @@ void vmo_cow_unlock_excl(struct vmo_cow_pages *cow);
 /*
  * A content with a source has *absent* keys: it does not know what they hold. Whoever
  * needs one is told -ENODATA, releases all locks, calls vmo_cow_need() and begins anew.
- * A slot that has the marker reads zero. A key becomes absent, or known, under the
+ * The same goes for who is about to write what is not dirty, if the content has a *trap*.
+ * A slot that has the marker reads zero. A key becomes absent, known or clean under the
  * content lock exclusive only.
  */
 
@@ -129,25 +134,35 @@ void vmo_cow_unlock_excl(struct vmo_cow_pages *cow);
 bool vmo_cow_absent(struct vmo_cow_pages *cow, pgoff_t key);
 
 /*
- * vmo_cow_need - have the source provide @key, and what is absent behind it up to @last
+ * vmo_cow_need - have the source do what is wanted at @key, and behind it up to @last
  *
  * No lock held; sleeps until somebody answers. 0 says nothing but to look again; else
  * why not: -EINTR, -ENOMEM, -ETIMEDOUT, -EBADFD if there is nobody to ask any more, or
  * what the server said.
  */
-int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last);
+int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want);
 
 /*
  * vmo_cow_ask - the part of it that does not sleep for the server
  *
- * For &vmo_queue_ops.need. 1: @waiter waits, or with NULL a request was left; 0: @key is
- * not absent; else why not. No lock held.
+ * For &vmo_queue_ops.need. 1: @waiter waits, or with NULL a request was left; 0: there is
+ * nothing to wait for; else why not. No lock held.
  */
-int vmo_cow_ask(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
+int vmo_cow_ask(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want,
 		struct vmo_waiter *waiter);
 
-/* Takes over the caller's reference of @source. Nobody else knows @cow yet. */
-void vmo_cow_set_source(struct vmo_cow_pages *cow, struct vmo_source *source);
+/*
+ * After @waiter, which waits for VMO_WANT_SYNC up to @last, was poked. 1: it waits on, for
+ * another key; 0: for nothing any more; -EAGAIN: the server had its key in hand, and left
+ * it as it was; -EINTR. No lock held.
+ */
+int vmo_cow_ask_on(struct vmo_cow_pages *cow, pgoff_t last, struct vmo_waiter *waiter);
+
+/*
+ * Takes over the caller's reference of @source. With @trap it is asked before pages are
+ * written. Nobody else knows @cow yet.
+ */
+void vmo_cow_set_source(struct vmo_cow_pages *cow, struct vmo_source *source, bool trap);
 
 /*
  * vmo_cow_supply - provide a range
@@ -186,18 +201,33 @@ int vmo_cow_writeback_begin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 /* It knows what was not written since. -ERANGE, -EINTR. */
 int vmo_cow_writeback_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 
+/*
+ * vmo_cow_sync - wait until the server knows what is written in [@first, @last] now
+ *
+ * No lock held. Errors as for vmo_cow_need().
+ */
+int vmo_cow_sync(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
+/*
+ * vmo_cow_dirty - let [@first, @last] be written, and be pages
+ *
+ * -ENOENT if any of it is absent, -ERANGE, -EBADFD if detached, -ENOMEM, -EINTR; an error
+ * changes nothing. Wakes who waits for that. No lock held.
+ */
+int vmo_cow_dirty(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+
 /* Keys in a row that the server does not know; @zero if they read zero without a page. */
 typedef bool (*vmo_dirty_fn)(pgoff_t first, pgoff_t last, bool zero, void *arg);
 
 /*
- * vmo_cow_dirty - tell what the server does not know, written back or not
+ * vmo_cow_dirty_ranges - tell what the server does not know, written back or not
  *
  * Calls @fn, in order, for ranges of [*@key, @last], which may go on in the next one,
  * under the leaf lock. Looks at a part, or ends in front of what @fn refuses, and raises
  * *@key to there. -EINTR. No lock held.
  */
-int vmo_cow_dirty(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_dirty_fn fn,
-		  void *arg);
+int vmo_cow_dirty_ranges(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last,
+			 vmo_dirty_fn fn, void *arg);
 
 /*
  * The page at @key with a reference, NULL if it reads zero or is absent. Content lock
@@ -229,6 +259,10 @@ void vmo_cow_try_read_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 #define VMO_OWN_NOWAIT		8U
 /* The caller writes the page before it releases any lock; whoever watches is to know. */
 #define VMO_OWN_WRITTEN		16U
+/* The caller will be back for one of the two, and wants to know whether it may. */
+#define VMO_OWN_TO_WRITE	32U
+/* With the other two: whoever may write the page promises not to. */
+#define VMO_OWN_TO_READ		64U
 
 /*
  * vmo_cow_own_page - make the page at @key ours, so that it may be written
@@ -239,7 +273,7 @@ void vmo_cow_try_read_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
  * the lock is released or, with VMO_OWN_WRITABLE, until it is revoked.
  *
  * Return: 0; -ERANGE if @key is outside of [base, end); -ENOMEM; -EIO if the
- * page could not be copied; -ENODATA if it is absent; -EINTR if killed while waiting
+ * page could not be copied; -ENODATA if the source has to be asked; -EINTR if killed while waiting
  * for the lock, and then the lock is NOT held.
  */
 int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
@@ -277,10 +311,10 @@ int vmo_cow_resize(struct vmo_cow_pages *cow, pgoff_t end);
  * vmo_cow_pin - own the pages of [@first, @last] and keep them in their places
  *
  * No lock held. Until it is undone they are not replaced, cut or shared, and
- * may be written without asking. -ERANGE, -ENOMEM, -EINTR, -EIO; -EAGAIN if one
+ * with @write may be written without asking. -ERANGE, -ENOMEM, -EINTR, -EIO; -EAGAIN if one
  * is pinned too often. An error leaves nothing pinned.
  */
-int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
+int vmo_cow_pin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, bool write);
 /* Undoes one vmo_cow_pin() of these pages. Neither fails nor allocates. */
 void vmo_cow_unpin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 

@@ -7,9 +7,10 @@
 #include "page.h"
 #include "cow_internal.h"
 
-void vmo_cow_set_source(struct vmo_cow_pages *cow, struct vmo_source *source)
+void vmo_cow_set_source(struct vmo_cow_pages *cow, struct vmo_source *source, bool trap)
 {
 	cow->source = source;
+	cow->trap = trap;
 	cow->source_end = cow->end;
 }
 
@@ -20,7 +21,7 @@ bool vmo_cow_absent(struct vmo_cow_pages *cow, pgoff_t key)
 }
 
 /* The last key of the absent run that starts at @first, up to @last. Content lock. */
-static pgoff_t run_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+static pgoff_t absent_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	pgoff_t key = first + 1, to;
 	struct vmo_leaf *leaf;
@@ -41,10 +42,99 @@ static pgoff_t run_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	return last;
 }
 
-int vmo_cow_ask(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
+/*
+ * P31, T2: does the source have to be asked before what is known at @key is written, or
+ * with VMO_WANT_PAGE becomes a page? Zeroes that it does not know become dirty by that.
+ */
+static bool trapped(struct vmo_cow_pages *cow, pgoff_t key, enum vmo_want want)
+{
+	struct vmo_path path;
+	struct vmo_leaf *leaf;
+	bool page, dirty;
+
+	if (!cow->trap || want == VMO_WANT_READ || key >= cow->end)
+		return false;
+	leaf = vmo_tree_find(&cow->tree, key, &path);
+	if (!leaf)
+		return true;	/* what it grew by */
+	spin_lock(&leaf->lock);
+	page = vmo_slot_page(leaf->slot[key_slot(key)]);
+	dirty = leaf->dirty & key_bit(key) || !leaf->slot[key_slot(key)];
+	spin_unlock(&leaf->lock);
+	return want == VMO_WANT_PAGE ? !page && dirty : !page || !dirty;
+}
+
+int vmo_cow_must_ask(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags)
+{
+	enum vmo_want want = VMO_WANT_PAGE;
+
+	lockdep_assert_held(&cow->lock);
+	if (flags & (VMO_OWN_WRITABLE | VMO_OWN_WRITTEN | VMO_OWN_TO_WRITE) &&
+	    !(flags & VMO_OWN_TO_READ))
+		want = VMO_WANT_WRITE;
+	return vmo_cow_absent(cow, key) || trapped(cow, key, want) ? -ENODATA : 0;
+}
+
+/* P12: the last key of the run that starts at @first, and is known but trapped. */
+static pgoff_t trapped_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			   enum vmo_want want)
+{
+	pgoff_t key = first;
+
+	last = min(last, cow->end - 1);
+	while (key < last && !vmo_cow_absent(cow, key + 1) && trapped(cow, key + 1, want))
+		key++;
+	return key;
+}
+
+/*
+ * The first key in [@first, @last] of which somebody waits for what it holds to be known.
+ * What the content grew by is written back from its start on only, so that is it.
+ */
+static bool next_wanted(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, pgoff_t *found)
+{
+	struct vmo_leaf *leaf;
+	pgoff_t key = first, base;
+	u64 mask;
+
+	*found = last + 1;
+	if (cow->source_end < min(cow->source_wanted, cow->end))
+		*found = min(*found, cow->source_end);
+	while (key < *found && (leaf = vmo_tree_next_leaf(&cow->tree, &key, *found - 1, false))) {
+		base = key & ~VMO_LEAF_MASK;
+		mask = vmo_leaf_bits(leaf->wanted, base, first, *found - 1);
+		if (mask)
+			*found = base + __ffs64(mask);
+		key = base + VMO_LEAF_SLOTS;
+	}
+	return *found <= last;
+}
+
+/* What has to be asked for, and how far. Content lock shared. False: nothing. */
+static bool what_to_ask(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t *last,
+			enum vmo_want want, enum vmo_ask_type *type)
+{
+	if (want == VMO_WANT_SYNC) {
+		*type = VMO_ASK_SYNC;
+		return next_wanted(cow, *key, *last, key);
+	}
+	if (vmo_cow_absent(cow, *key)) {
+		*type = VMO_ASK_READ;
+		*last = absent_end(cow, *key, *last);
+		return true;
+	}
+	*type = VMO_ASK_DIRTY;
+	if (!trapped(cow, *key, want))
+		return false;
+	*last = want == VMO_WANT_WRITE_ONE ? *key : trapped_end(cow, *key, *last, want);
+	return true;
+}
+
+int vmo_cow_ask(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want,
 		struct vmo_waiter *waiter)
 {
 	struct vmo_request *spare = vmo_request_alloc();
+	enum vmo_ask_type type;
 	int ret;
 
 	if (!spare)
@@ -52,9 +142,8 @@ int vmo_cow_ask(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
 	ret = vmo_cow_lock_shared(cow);
 	if (ret)
 		goto free;
-	if (vmo_cow_absent(cow, key)) {
-		ret = vmo_source_ask(cow->source, VMO_ASK_READ, key, run_end(cow, key, last),
-				     waiter, &spare);
+	if (what_to_ask(cow, &key, &last, want, &type)) {
+		ret = vmo_source_ask(cow->source, type, key, last, waiter, &spare);
 		ret = ret ? ret : 1;
 	}
 	vmo_cow_unlock_shared(cow);
@@ -63,9 +152,26 @@ free:
 	return ret;
 }
 
-int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last)
+int vmo_cow_ask_on(struct vmo_cow_pages *cow, pgoff_t last, struct vmo_waiter *waiter)
 {
-	return cow->source->queue->ops->need(cow, key, last);
+	pgoff_t key = waiter->key, next;
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	if (!next_wanted(cow, key, last, &next))
+		ret = 0;
+	else if (next == key)
+		ret = -EAGAIN;
+	else
+		ret = vmo_source_move(cow->source, waiter, next);
+	vmo_cow_unlock_shared(cow);
+	return ret;
+}
+
+int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want)
+{
+	return cow->source->queue->ops->need(cow, key, last, want);
 }
 
 int vmo_cow_fail(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, int error)
@@ -88,8 +194,8 @@ int vmo_cow_fail(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, int err
 
 /*
  * Lets the slots of @mask read zero. Those that did before stay what they are, for the
- * server knows, or knows that it does not; pinned pages stay, too. Content lock
- * exclusive, without PTEs. To @gone go pages that were given up.
+ * server knows, or knows that it does not; pinned pages stay, too, and are cleared
+ * later. Content lock exclusive, without PTEs. To @gone go pages that were given up.
  */
 static unsigned int zero_slots(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base,
 			       u64 mask, struct page **gone)
@@ -101,15 +207,16 @@ static unsigned int zero_slots(struct vmo_cow_pages *cow, struct vmo_leaf *leaf,
 	for (; mask; mask &= mask - 1) {
 		i = __ffs64(mask);
 		page = vmo_slot_page(leaf->slot[i]);
-		if (page ? vmo_page_pins(page) : leaf->slot[i] || base + i >= cow->source_end)
+		if (!page && (leaf->slot[i] || base + i >= cow->source_end))
+			continue;
+		leaf->dirty |= BIT_ULL(i);
+		if (page && vmo_page_pins(page))
 			continue;
 		if (page)
 			gone[nr++] = page;
 		leaf->slot[i] = VMO_MARKER;
 		leaf->writable &= ~BIT_ULL(i);
 		leaf->mine &= ~BIT_ULL(i);
-		leaf->dirty |= BIT_ULL(i);
-		leaf->awaiting &= ~BIT_ULL(i);
 	}
 	spin_unlock(&leaf->lock);
 	return nr;
@@ -158,7 +265,22 @@ static bool grown_hole(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	return first >= cow->source_end && !vmo_tree_next_leaf(&cow->tree, &key, last, false);
 }
 
-static int zero_some(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+/* O4: pinned pages are written, which may have to be asked for. Content lock exclusive. */
+static int ask_for_pinned(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+			  pgoff_t *key)
+{
+	if (!cow->trap)
+		return 0;
+	for (*key = first; *key <= last; ++*key) {
+		*key = vmo_cow_next_pinned(cow, *key, last);
+		if (*key <= last && trapped(cow, *key, VMO_WANT_WRITE))
+			return -ENODATA;
+	}
+	return 0;
+}
+
+/* -ENODATA: the page at *@ask is pinned, and has to be asked for. */
+static int zero_some(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, pgoff_t *ask)
 {
 	struct vmo_need need = { };
 	struct vmo_pool pool;
@@ -171,7 +293,8 @@ static int zero_some(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 			ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			goto drain;
-		ret = last >= cow->end ? -ERANGE : vmo_cow_note_range(cow, first, last);
+		ret = last >= cow->end ? -ERANGE : ask_for_pinned(cow, first, last, ask) ?:
+		      vmo_cow_note_range(cow, first, last);
 		if (ret || grown_hole(cow, first, last))
 			goto unlock;
 		vmo_tree_own_need(&cow->tree, first, true, &need);
@@ -190,19 +313,22 @@ drain:
 
 int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
-	pgoff_t to;
+	pgoff_t to, ask;
 	int ret;
 
 	if (first < cow->base || last < first || last >= READ_ONCE(cow->end))
 		return -ERANGE;
 	do {
 		to = min(last, first | VMO_LEAF_MASK);
-		ret = zero_some(cow, first, to);
-		first = to + 1;
+		ret = zero_some(cow, first, to, &ask);
+		if (ret == -ENODATA)
+			ret = vmo_cow_need(cow, ask, ask, VMO_WANT_WRITE);
+		else
+			first = to + 1;
 		if (!ret && fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
-	} while (!ret && to < last);
+	} while (!ret && first <= last);
 	return ret;
 }
 
@@ -289,9 +415,11 @@ int vmo_cow_writeback_begin(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 	return ret;
 }
 
+/* What was begun the server knows, as it was then, whoever wrote it since. */
 static void end_leaf(struct vmo_leaf *leaf, u64 mask)
 {
 	spin_lock(&leaf->lock);
+	leaf->wanted &= ~(leaf->awaiting & mask);
 	leaf->awaiting &= ~mask;
 	spin_unlock(&leaf->lock);
 }
@@ -327,13 +455,206 @@ int vmo_cow_writeback_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last
 		key = base + VMO_LEAF_SLOTS;
 		cond_resched();
 	}
+	if (!ret)
+		vmo_source_poke(cow->source, first, last);
 	vmo_cow_unlock_excl(cow);
 	return ret;
 }
 
+/*
+ * What is written by now is wanted to be known. A write-back that began before the last
+ * write does not count.
+ */
+static void want_leaf(struct vmo_leaf *leaf, u64 mask)
+{
+	spin_lock(&leaf->lock);
+	leaf->wanted |= (leaf->dirty | leaf->awaiting) & mask;
+	leaf->awaiting &= ~(leaf->dirty & mask);
+	spin_unlock(&leaf->lock);
+}
+
+/* Leaves per hold of the content lock. */
+#define WANT_LEAVES	64
+
+/* Raises *@key. Content lock exclusive. */
+static void want_some(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
+{
+	unsigned int leaves = WANT_LEAVES;
+	struct vmo_leaf *leaf;
+	pgoff_t base;
+
+	last = min(last, cow->end - 1);
+	if (last >= cow->source_end)
+		cow->source_wanted = max(cow->source_wanted, last + 1);
+	while (leaves-- && (leaf = vmo_tree_next_leaf(&cow->tree, key, last, false))) {
+		base = *key & ~VMO_LEAF_MASK;
+		want_leaf(leaf, vmo_leaf_bits(~0ULL, base, *key, last));
+		*key = base + VMO_LEAF_SLOTS;
+	}
+	if (!leaf)
+		*key = VMO_KEY_MAX + 1;
+}
+
+int vmo_cow_sync(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first, next;
+	bool wanted;
+	int ret;
+
+	last = min(last, VMO_KEY_MAX);
+	while (key <= last) {
+		ret = vmo_cow_lock_excl(cow);
+		if (ret)
+			return ret;
+		if (cow->end > first)
+			want_some(cow, &key, last);
+		else
+			key = VMO_KEY_MAX + 1;
+		vmo_cow_unlock_excl(cow);
+		cond_resched();
+	}
+	for (;;) {
+		ret = vmo_cow_lock_shared(cow);
+		if (ret)
+			return ret;
+		wanted = next_wanted(cow, first, last, &next);
+		vmo_cow_unlock_shared(cow);
+		if (!wanted)
+			return 0;
+		ret = vmo_cow_need(cow, first, last, VMO_WANT_SYNC);
+		if (ret)
+			return ret;
+	}
+}
+
+/* ---- letting write ------------------------------------------------------- */
+
+/* Slots that are not absent. */
+static u64 leaf_known(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base)
+{
+	unsigned int i;
+	u64 known = 0;
+
+	spin_lock(&leaf->lock);
+	for (i = 0; i < VMO_LEAF_SLOTS; i++)
+		if (leaf->slot[i] || base + i >= cow->source_end)
+			known |= BIT_ULL(i);
+	spin_unlock(&leaf->lock);
+	return known;
+}
+
+/* What it takes to have pages in all of [@first, @last]; -ENOENT. Content lock exclusive. */
+static int dirty_need(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		      struct vmo_need *need)
+{
+	pgoff_t key = first, next, base;
+	struct vmo_leaf *leaf;
+	u64 known, pages;
+
+	vmo_tree_own_range_need(&cow->tree, first, last, need);
+	for (need->pages = 0; key <= last; key = next) {
+		next = key;
+		leaf = vmo_tree_next_leaf(&cow->tree, &next, last, false);
+		if (!leaf)
+			next = last + 1;
+		if (next > key && key < cow->source_end)
+			return -ENOENT;
+		need->pages += next - key;
+		if (!leaf)
+			break;
+		base = next & ~VMO_LEAF_MASK;
+		known = vmo_leaf_bits(leaf_known(cow, leaf, base), base, next, last);
+		pages = vmo_leaf_bits(vmo_leaf_pages(leaf), base, next, last);
+		if (known != vmo_leaf_bits(~0ULL, base, next, last))
+			return -ENOENT;
+		need->pages += hweight64(known & ~pages);
+		next = base + VMO_LEAF_SLOTS;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Fills the slots of @mask that have no page, and lets all be written. */
+static void dirty_leaf(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base,
+		       u64 mask, struct vmo_pool *pool)
+{
+	u64 fill = mask & ~vmo_leaf_pages(leaf), left;
+	struct page *page;
+	unsigned int i;
+
+	for (left = fill; left; left &= left - 1) {
+		i = __ffs64(left);
+		page = pool->page[--pool->pages];
+		vmo_page_lock(page);
+		vmo_page_clear(page, 0, PAGE_SIZE);
+		vmo_page_unlock(page);
+		spin_lock(&leaf->lock);
+		leaf->slot[i] = page;
+		leaf_renew(cow, leaf);
+		leaf->mine |= BIT_ULL(i);
+		spin_unlock(&leaf->lock);
+	}
+	spin_lock(&leaf->lock);
+	leaf->dirty |= mask;
+	spin_unlock(&leaf->lock);
+	vmo_cow_filled(cow, base, fill);
+}
+
+/* Content lock exclusive, and enough in the pool. */
+static void make_dirty(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
+		       struct vmo_pool *pool)
+{
+	pgoff_t key, base;
+
+	for (key = first; key <= last; key = base + VMO_LEAF_SLOTS) {
+		base = key & ~VMO_LEAF_MASK;
+		dirty_leaf(cow, vmo_tree_own(&cow->tree, key, true, pool), base,
+			   vmo_leaf_bits(~0ULL, base, key, last), pool);
+		cond_resched();
+	}
+}
+
+int vmo_cow_dirty(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_need need = { };
+	struct vmo_pool pool;
+	int ret;
+
+	vmo_pool_init(&pool, 0);
+	for (;;) {
+		ret = vmo_pool_fill(&pool, &need);
+		if (!ret)
+			ret = vmo_cow_lock_excl(cow);
+		if (ret)
+			goto drain;
+		if (vmo_source_closed(cow->source))
+			ret = -EBADFD;
+		else if (last >= cow->end)
+			ret = -ERANGE;
+		else
+			ret = dirty_need(cow, first, last, &need);
+		if (ret || vmo_pool_has(&pool, &need))
+			break;
+		vmo_cow_unlock_excl(cow);
+	}
+	if (!ret)
+		make_dirty(cow, first, last, &pool);
+	/* P32: who waits looks again, also if part of it has to be read first. */
+	if (!ret || ret == -ENOENT)
+		vmo_source_answer(cow->source, VMO_ASK_DIRTY, first, last);
+	vmo_cow_unlock_excl(cow);
+	if (!ret)
+		vmo_cow_changed(cow, true);
+drain:
+	vmo_pool_drain(&pool);
+	return ret;
+}
+
+/* ---- asking what is dirty ------------------------------------------------ */
+
 /* From *@key to the end of the leaf. Content lock shared. False: the caller wants no more. */
-static bool dirty_leaf(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t *key,
-		       pgoff_t last, vmo_dirty_fn fn, void *arg)
+static bool tell_leaf(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t *key,
+		      pgoff_t last, vmo_dirty_fn fn, void *arg)
 {
 	pgoff_t to = min(last, *key | VMO_LEAF_MASK);
 	bool more = true, page;
@@ -354,8 +675,8 @@ static bool dirty_leaf(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t
 /* Leaves per hold of the content lock. */
 #define DIRTY_LEAVES	64
 
-int vmo_cow_dirty(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_dirty_fn fn,
-		  void *arg)
+int vmo_cow_dirty_ranges(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last,
+			 vmo_dirty_fn fn, void *arg)
 {
 	unsigned int leaves = DIRTY_LEAVES;
 	struct vmo_leaf *leaf;
@@ -382,7 +703,7 @@ int vmo_cow_dirty(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last, vmo_dir
 		else if (next > *key)
 			*key = next;
 		else
-			more = dirty_leaf(cow, leaf, key, last, fn, arg);
+			more = tell_leaf(cow, leaf, key, last, fn, arg);
 		cond_resched();
 	}
 	if (more && *key > last)

@@ -45,6 +45,7 @@ bool vmo_name_escaped(struct vmo *vmo, char *buffer);
  * @rights: VMO_RIGHT_* of its own view
  * @name: a valid name; NULL for the parent's
  * @pager: of one of zeroes: who provides them instead; NULL for nobody
+ * @trap: whether @pager is asked before pages are written
  * @key: what @pager calls it
  */
 struct vmo_spec {
@@ -56,6 +57,7 @@ struct vmo_spec {
 	unsigned int rights;
 	const char *name;
 	struct vmo_pager *pager;
+	bool trap;
 	u64 key;
 };
 
@@ -67,7 +69,7 @@ struct file *vmo_file_share(const struct vmo_spec *spec);
 struct file *vmo_file_restrict(struct vmo *vmo, unsigned int rights);
 
 /* A file whose release unpins. Range in bytes, page aligned, not empty. */
-struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length);
+struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length, bool write);
 
 /*
  * A file for a mapping: its offsets are keys, and its VMAs hang on the
@@ -93,7 +95,7 @@ struct vmo_pager *vmo_pager_from_file(struct file *file);
 int vmo_look_pages(struct vmo *vmo, struct vmo_pages *arg);
 int vmo_look_up(struct vmo *vmo, struct vmo_lookup *arg);
 int vmo_look_diff(struct vmo *vmo, struct vmo *other, struct vmo_diff *arg);
-int vmo_look_dirty(struct vmo *vmo, struct vmo_pager_dirty *arg);
+int vmo_look_dirty(struct vmo *vmo, struct vmo_pager_dirty_ranges *arg);
 
 /* mmap.c */
 extern const struct vmo_cow_ops vmo_mapping_ops;

@@ -194,20 +194,23 @@ static int stuck(struct copy *copy, bool write)
 	return write ? 0 : fault_in(copy, write);
 }
 
-static void raise(struct copy *copy)
+static void copied(struct copy *copy, bool write)
 {
+	if (write)
+		vmo_content_modified(copy->vmo->content);
 	if (copy->raise && copy->pos > i_size_read(copy->vmo->view.inode))
 		vmo_object_set_content_size(copy->vmo, copy->pos);
 }
 
 /* The next page is absent: has it provided, with what else there is to copy. */
-static int need_page(struct copy *copy)
+static int need_page(struct copy *copy, bool write)
 {
+	enum vmo_want want = write ? VMO_WANT_WRITE : VMO_WANT_READ;
 	pgoff_t last = copy->vmo->base + ((copy->pos + copy->left - 1) >> PAGE_SHIFT);
 
 	if (copy->nowait || copy->nonblock)
 		return -EAGAIN;
-	return vmo_cow_need(&copy->vmo->content->cow, key_of(copy), last);
+	return vmo_cow_need(&copy->vmo->content->cow, key_of(copy), last, want);
 }
 
 /*
@@ -227,11 +230,11 @@ static int copy_all(struct copy *copy, bool write)
 		if (!err)
 			err = copy_some(copy, write);
 		if (left != copy->left)
-			raise(copy);
+			copied(copy, write);
 		else if (!err)
 			err = stuck(copy, write);
 		if (err == -ENODATA && !copy->raise)
-			err = need_page(copy);
+			err = need_page(copy, write);
 		if (!err && fatal_signal_pending(current))
 			err = -EINTR;
 		cond_resched();
@@ -351,9 +354,10 @@ static ssize_t vmo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		err = write_locked(&copy, iocb, view, from, &total);
 		/* Nobody else is to wait for a pager here. */
 		if (err == -ENODATA)
-			err = need_page(&copy) ?: -ENODATA;
+			err = need_page(&copy, true) ?: -ENODATA;
 	} while (err == -ENODATA);
-	return total ? total : err;
+	/* O_DSYNC */
+	return total > 0 ? generic_write_sync(iocb, total) : err;
 }
 
 /* ---- the strict form --------------------------------------------------- */
@@ -386,6 +390,44 @@ int vmo_rw_strict(struct file *file, struct iov_iter *iter, struct vmo_rw *rw, b
 		err = copy_all(&copy, write);
 	rw->actual = copy.pos - rw->offset;
 	return err;
+}
+
+/* ---- writing back ------------------------------------------------------- */
+
+/* What fsync() may say. */
+static int sync_error(int err)
+{
+	switch (err) {
+	case 0:
+	case -EINTR:
+	case -ENOMEM:
+	case -ENOSPC:
+		return err;
+	}
+	return -EIO;
+}
+
+/* Bytes of the content. Memory that nobody provides is nowhere to be written to. */
+static int sync_content(struct vmo_content *content, loff_t start, loff_t end)
+{
+	if (!content->cow.source || start > end)
+		return 0;
+	return sync_error(vmo_cow_sync(&content->cow, start >> PAGE_SHIFT, end >> PAGE_SHIFT));
+}
+
+static int vmo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct vmo *vmo = vmo_from_file(file);
+	loff_t base = (loff_t)vmo->base << PAGE_SHIFT;
+
+	end = min(end, object_size(vmo) - 1);
+	return sync_content(vmo->content, base + start, base + end);
+}
+
+/* The offsets of such a file are keys. */
+static int vma_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	return sync_content(vmo_view_of(file_inode(file))->vmo->content, start, end);
 }
 
 /* ---- seek -------------------------------------------------------------- */
@@ -544,7 +586,7 @@ const struct file_operations vmo_fops = {
 	.splice_read = copy_splice_read,
 	.splice_write = iter_file_splice_write,
 	.mmap = vmo_mmap,
-	.fsync = noop_fsync,
+	.fsync = vmo_fsync,
 	.fallocate = vmo_fallocate,
 	.fadvise = vmo_fadvise,
 	.poll = vmo_poll,
@@ -556,7 +598,7 @@ const struct file_operations vmo_fops = {
 /* What a mapping holds; no descriptor ever refers to it. */
 const struct file_operations vmo_vma_fops = {
 	.owner = THIS_MODULE,
-	.fsync = noop_fsync,
+	.fsync = vma_fsync,
 	.fallocate = vma_fallocate,
 	.fadvise = vmo_fadvise,
 };

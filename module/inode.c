@@ -445,7 +445,7 @@ struct file *vmo_file_create(const struct vmo_spec *spec)
 	if (IS_ERR(content))
 		return ERR_CAST(content);
 	if (spec->pager)
-		err = vmo_pager_attach(spec->pager, &content->cow, spec->key);
+		err = vmo_pager_attach(spec->pager, &content->cow, spec->key, spec->trap);
 	if (err) {
 		vmo_content_put(content);
 		return ERR_PTR(err);
@@ -522,9 +522,9 @@ static const struct file_operations pin_fops = {
 	.llseek = noop_llseek,
 };
 
-struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length)
+struct file *vmo_file_pin(struct vmo *vmo, u64 offset, u64 length, bool write)
 {
-	struct vmo_pin_range *pin = vmo_pin_new(vmo, offset, length);
+	struct vmo_pin_range *pin = vmo_pin_new(vmo, offset, length, write);
 	struct file *file;
 
 	trace_vmo_pin(vmo, offset, length, PTR_ERR_OR_ZERO(pin));

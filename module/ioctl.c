@@ -63,14 +63,15 @@ int vmo_answer_file(struct vmo_ucmd *ucmd, struct file *file)
 }
 
 #define CREATE_FLAGS	(VMO_CREATE_RESIZABLE | VMO_CREATE_EXEC | VMO_CREATE_LONGTERM |	\
-			 VMO_CREATE_PAGER)
+			 VMO_CREATE_PAGER | VMO_CREATE_TRAP_DIRTY)
 
 static bool create_valid(const struct vmo_create *create)
 {
 	if (create->flags & ~CREATE_FLAGS || create->reserved || !vmo_name_valid(create->name))
 		return false;
 	if (!(create->flags & VMO_CREATE_PAGER))
-		return !create->key && !create->pager_fd;
+		return !create->key && !create->pager_fd &&
+		       !(create->flags & VMO_CREATE_TRAP_DIRTY);
 	/* Who pins for long may write at any time; a pager has to know. */
 	return !(create->flags & VMO_CREATE_LONGTERM);
 }
@@ -97,6 +98,7 @@ static int cmd_create(struct vmo_ucmd *ucmd)
 	struct vmo_create *create = &ucmd->arg->create;
 	struct vmo_spec spec = {
 		.size = create->size, .name = create->name, .key = create->key,
+		.trap = create->flags & VMO_CREATE_TRAP_DIRTY,
 		.rights = VMO_RIGHT_READ | VMO_RIGHT_WRITE | VMO_RIGHT_MAP | VMO_RIGHT_PIN |
 			  VMO_RIGHT_CHILD | VMO_RIGHT_NAME,
 	};
@@ -401,7 +403,8 @@ static int cmd_pin(struct vmo_ucmd *ucmd)
 		return -EINVAL;
 	if (!vmo_object_has(ucmd->vmo, pin->offset, pin->length))
 		return -ERANGE;
-	return vmo_answer_file(ucmd, vmo_file_pin(ucmd->vmo, pin->offset, pin->length));
+	return vmo_answer_file(ucmd, vmo_file_pin(ucmd->vmo, pin->offset, pin->length,
+						  pin->flags & VMO_PIN_WRITE));
 }
 
 static int cmd_harvester(struct vmo_ucmd *ucmd)

@@ -295,8 +295,8 @@ static int look_dirty(struct look *look)
 	int err = 0;
 
 	while (!err && !look->full && look->key <= look->last) {
-		err = vmo_cow_dirty(&look->vmo->content->cow, &look->key, look->last, note_dirty,
-				    look);
+		err = vmo_cow_dirty_ranges(&look->vmo->content->cow, &look->key, look->last,
+					   note_dirty, look);
 		if (!err && fatal_signal_pending(current))
 			err = -EINTR;
 	}
@@ -304,7 +304,7 @@ static int look_dirty(struct look *look)
 	return err;
 }
 
-int vmo_look_dirty(struct vmo *vmo, struct vmo_pager_dirty *arg)
+int vmo_look_dirty(struct vmo *vmo, struct vmo_pager_dirty_ranges *arg)
 {
 	struct look look = { .vmo = vmo, .room = min(arg->count, LOOK_MAX) };
 	u64 end = arg->offset + arg->length;

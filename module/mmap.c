@@ -180,7 +180,7 @@ static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_WRITABLE | VMO_OWN_FAULT,
 					page);
 	if (write)
-		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_FAULT, page);
+		return vmo_cow_own_page(cow, vmf->pgoff, VMO_OWN_FAULT | VMO_OWN_TO_WRITE, page);
 	*page = vmf->flags & FAULT_FLAG_WRITE ? NULL : map_around(vmf, cow, end);
 	if (!*page && vmo_cow_absent(cow, vmf->pgoff))
 		return -ENODATA;
@@ -190,14 +190,16 @@ static int fault_page(struct vm_fault *vmf, struct vmo *vmo, struct page **page)
 }
 
 /*
- * The page is absent: has it provided, and the fault begin anew, for which all locks are
- * released. From there on only the file keeps the object. Why there is no page can only
+ * The server has to be asked: waits for it, and has the fault begin anew, for which all
+ * locks are released. From there on only the file keeps the object. Why there is no page can only
  * be told by the next try, which still has its lock.
  */
 static vm_fault_t wait_for_page(struct vm_fault *vmf, struct vmo_cow_pages *cow)
 {
 	pgoff_t key = vmf->pgoff, last = key | (AROUND_PAGES - 1UL);
 	bool interruptible = vmf->flags & FAULT_FLAG_INTERRUPTIBLE;
+	bool write = vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED;
+	enum vmo_want want = write ? VMO_WANT_WRITE_ONE : VMO_WANT_READ;
 	struct file *file = vmf->vma->vm_file;
 	int err;
 
@@ -207,12 +209,12 @@ static vm_fault_t wait_for_page(struct vm_fault *vmf, struct vmo_cow_pages *cow)
 	if (err)
 		return fault_error(err);
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
-		vmo_pager_need_fault(cow, key, last, VMO_NEED_NOWAIT);
+		vmo_pager_need_fault(cow, key, last, want, VMO_NEED_NOWAIT);
 		return VM_FAULT_RETRY;
 	}
 	get_file(file);
 	release_fault_lock(vmf);
-	vmo_pager_need_fault(cow, key, last, interruptible ? VMO_NEED_INTERRUPTIBLE : 0);
+	vmo_pager_need_fault(cow, key, last, want, interruptible ? VMO_NEED_INTERRUPTIBLE : 0);
 	fput(file);
 	/* Without MAJOR the core would begin with the lock of the VMA again. */
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
@@ -285,8 +287,11 @@ static vm_fault_t vmo_page_mkwrite(struct vm_fault *vmf)
 		return fault_error(err);
 	if (!err)
 		vmo_home_set(page, vmo->content->home, vmf->pgoff);
+	/* The server has to be asked, for which one can wait in vmo_fault() only. */
+	if (err == -ENODATA)
+		unmap_keys(cow, vmf->pgoff, vmf->pgoff, false);
 	vmo_cow_unlock_shared(cow);
-	if (err == -ENODATA)	/* and so not mapped any more */
+	if (err == -ENODATA)
 		return VM_FAULT_NOPAGE;
 	if (err)
 		return fault_error(err);
@@ -294,6 +299,8 @@ static vm_fault_t vmo_page_mkwrite(struct vm_fault *vmf)
 		ret = VM_FAULT_NOPAGE;
 	else if (vmo_page_poisoned(page))
 		ret = VM_FAULT_HWPOISON;
+	else
+		vmo_content_modified(vmo->content);
 	if (ret != VM_FAULT_LOCKED)
 		unlock_page(page);
 	put_page(page);

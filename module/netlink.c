@@ -497,6 +497,12 @@ static const struct genl_ops vmo_nl_ops[] = {
 		.maxattr = ARRAY_SIZE(vmo_pager_detach_policy) - 1,
 	},
 	{
+		.cmd = VMO_CMD_PAGER_DIRTY,
+		.doit = vmo_nl_pager_dirty,
+		.policy = vmo_pager_dirty_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_dirty_policy) - 1,
+	},
+	{
 		.cmd = VMO_CMD_PAGER_WRITEBACK_BEGIN,
 		.doit = vmo_nl_pager_begin,
 		.policy = vmo_pager_begin_policy,

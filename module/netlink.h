@@ -21,6 +21,7 @@ extern const struct nla_policy vmo_pager_next_policy[VMO_A_PAGER_ROOM + 1];
 extern const struct nla_policy vmo_pager_supply_policy[VMO_A_PAGER_SOURCE_OFFSET + 1];
 extern const struct nla_policy vmo_pager_fail_policy[VMO_A_PAGER_ERROR + 1];
 extern const struct nla_policy vmo_pager_detach_policy[VMO_A_PAGER_VMO + 1];
+extern const struct nla_policy vmo_pager_dirty_policy[VMO_A_PAGER_LENGTH + 1];
 extern const struct nla_policy vmo_pager_begin_policy[VMO_A_PAGER_ZEROES + 1];
 extern const struct nla_policy vmo_pager_end_policy[VMO_A_PAGER_LENGTH + 1];
 
@@ -29,6 +30,7 @@ int vmo_nl_pager_next(struct sk_buff *skb, struct genl_info *info);
 int vmo_nl_pager_supply(struct sk_buff *skb, struct genl_info *info);
 int vmo_nl_pager_fail(struct sk_buff *skb, struct genl_info *info);
 int vmo_nl_pager_detach(struct sk_buff *skb, struct genl_info *info);
+int vmo_nl_pager_dirty(struct sk_buff *skb, struct genl_info *info);
 int vmo_nl_pager_begin(struct sk_buff *skb, struct genl_info *info);
 int vmo_nl_pager_end(struct sk_buff *skb, struct genl_info *info);
 

@@ -53,6 +53,13 @@ const struct nla_policy vmo_pager_detach_policy[VMO_A_PAGER_VMO + 1] = {
 	[VMO_A_PAGER_VMO] = { .type = NLA_U32, },
 };
 
+const struct nla_policy vmo_pager_dirty_policy[VMO_A_PAGER_LENGTH + 1] = {
+	[VMO_A_PAGER_FD] = { .type = NLA_U32, },
+	[VMO_A_PAGER_VMO] = { .type = NLA_U32, },
+	[VMO_A_PAGER_OFFSET] = { .type = NLA_U64, },
+	[VMO_A_PAGER_LENGTH] = { .type = NLA_U64, },
+};
+
 const struct nla_policy vmo_pager_begin_policy[VMO_A_PAGER_ZEROES + 1] = {
 	[VMO_A_PAGER_FD] = { .type = NLA_U32, },
 	[VMO_A_PAGER_VMO] = { .type = NLA_U32, },
@@ -305,18 +312,22 @@ int vmo_nl_pager_bind(struct sk_buff *skb, struct genl_info *info)
 
 #define NEXT_MAX	64U
 
+/* One set of numbers for both ways to be told. */
+static_assert((int)VMO_REQUEST_TYPE_READ == VMO_REQUEST_READ);
+static_assert((int)VMO_REQUEST_TYPE_COMPLETE == VMO_REQUEST_COMPLETE);
+static_assert((int)VMO_REQUEST_TYPE_DIRTY == VMO_REQUEST_DIRTY);
+static_assert((int)VMO_REQUEST_TYPE_SYNC == VMO_REQUEST_SYNC);
+
 static int put_request(struct sk_buff *skb, const struct vmo_notice *notice)
 {
 	struct nlattr *nest = nla_nest_start(skb, VMO_A_PAGER_REQUEST);
-	bool complete = notice->type == VMO_ASK_COMPLETE;
-	u32 type = complete ? VMO_REQUEST_TYPE_COMPLETE : VMO_REQUEST_TYPE_READ;
 	struct vmo_pager_request request;
 
 	vmo_pager_describe(notice, &request);
 	if (!nest ||
 	    nla_put_u64_64bit(skb, VMO_A_REQUEST_ID, request.id, VMO_A_REQUEST_PAD) ||
 	    nla_put_u64_64bit(skb, VMO_A_REQUEST_KEY, request.key, VMO_A_REQUEST_PAD) ||
-	    nla_put_u32(skb, VMO_A_REQUEST_TYPE, type) ||
+	    nla_put_u32(skb, VMO_A_REQUEST_TYPE, request.type) ||
 	    nla_put_u64_64bit(skb, VMO_A_REQUEST_OFFSET, request.offset, VMO_A_REQUEST_PAD) ||
 	    nla_put_u64_64bit(skb, VMO_A_REQUEST_LENGTH, request.length, VMO_A_REQUEST_PAD))
 		return -EMSGSIZE;
@@ -441,6 +452,18 @@ int vmo_nl_pager_detach(struct sk_buff *skb, struct genl_info *info)
 		return -ENODATA;
 	arg.detach.vmo_fd = u32_of(info, VMO_A_PAGER_VMO);
 	return command(info, VMO_PAGER_DETACH, &arg);
+}
+
+int vmo_nl_pager_dirty(struct sk_buff *skb, struct genl_info *info)
+{
+	union vmo_cmd_buffer arg = { };
+
+	if (!has_range(info))
+		return -ENODATA;
+	arg.dirty.vmo_fd = u32_of(info, VMO_A_PAGER_VMO);
+	arg.dirty.offset = u64_of(info, VMO_A_PAGER_OFFSET);
+	arg.dirty.length = u64_of(info, VMO_A_PAGER_LENGTH);
+	return command(info, VMO_PAGER_DIRTY, &arg);
 }
 
 static int writeback(struct genl_info *info, u32 flags)

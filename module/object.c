@@ -62,6 +62,12 @@ struct vmo_content *vmo_content_get(struct vmo_content *content)
 	return content;
 }
 
+void vmo_content_modified(struct vmo_content *content)
+{
+	if (content->cow.source && !READ_ONCE(content->modified))
+		WRITE_ONCE(content->modified, true);
+}
+
 void vmo_content_put(struct vmo_content *content)
 {
 	struct vmo_pager *pager;
@@ -355,7 +361,8 @@ static int zero_part(struct vmo *vmo, pgoff_t key, unsigned int from, unsigned i
 	do {
 		err = clear_part(vmo, key, from, to);
 		if (err == -ENODATA)
-			err = vmo_cow_need(&vmo->content->cow, key, key) ?: -ENODATA;
+			err = vmo_cow_need(&vmo->content->cow, key, key, VMO_WANT_WRITE) ?:
+			      -ENODATA;
 	} while (err == -ENODATA);
 	return err;
 }
@@ -375,6 +382,7 @@ static int resize_locked(struct vmo *vmo, u64 size, pgoff_t pages)
 	if (err)
 		return err;
 	vmo_object_set_content_size(vmo, size);
+	vmo_content_modified(vmo->content);
 	return clear ? clear_part(vmo, key, tail, PAGE_SIZE) : 0;
 }
 
@@ -398,7 +406,7 @@ int vmo_object_resize(struct vmo_view *view, u64 size)
 		/* Nobody else is to wait for a pager there. */
 		key = vmo->base + pages - 1;
 		if (err == -ENODATA)
-			err = vmo_cow_need(&content->cow, key, key) ?: -ENODATA;
+			err = vmo_cow_need(&content->cow, key, key, VMO_WANT_WRITE) ?: -ENODATA;
 	} while (err == -ENODATA);
 	return err;
 }
@@ -455,6 +463,13 @@ int vmo_object_commit(struct vmo *vmo, u64 offset, u64 length)
 			      vmo->base + ((offset + length - 1) >> PAGE_SHIFT));
 }
 
+static void zeroed(struct vmo *vmo, int err)
+{
+	if (!err)
+		vmo_content_modified(vmo->content);
+	vmo_cow_changed(&vmo->content->cow, false);	/* A5: by each call */
+}
+
 int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
 {
 	pgoff_t first = vmo->base + (offset >> PAGE_SHIFT), end;
@@ -469,7 +484,7 @@ int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
 	tail = offset_in_page(offset + length);
 	if (head && first == end) {
 		err = zero_part(vmo, first, head, tail);
-		vmo_cow_changed(&vmo->content->cow, false);
+		zeroed(vmo, err);
 		return err;
 	}
 	if (head)
@@ -478,7 +493,7 @@ int vmo_object_zero(struct vmo *vmo, u64 offset, u64 length)
 		err = vmo_cow_zero(&vmo->content->cow, first, end - 1);
 	if (!err && tail)
 		err = zero_part(vmo, end, 0, tail);
-	vmo_cow_changed(&vmo->content->cow, false);	/* A5: by each call */
+	zeroed(vmo, err);
 	return err;
 }
 

@@ -95,6 +95,7 @@ struct vmo_counts {
  * @kin_link: in @kin's list; its members_lock
  * @counts: what was counted last
  * @base_size: content size that vmo_object_rewind() goes back to. Immutable.
+ * @modified: with a pager: it was modified, and nobody has asked since
  */
 struct vmo_content {
 	struct vmo_cow_pages cow;
@@ -107,6 +108,7 @@ struct vmo_content {
 	struct list_head kin_link;
 	struct vmo_counts counts;
 	loff_t base_size;
+	bool modified;
 };
 
 #define VMO_CONTENT_RESIZABLE	BIT(0)
@@ -193,6 +195,9 @@ struct vmo_content *vmo_content_new(const struct vmo_cow_ops *ops, struct vmo_ho
 				    struct vmo_content *like);
 struct vmo_content *vmo_content_get(struct vmo_content *content);
 void vmo_content_put(struct vmo_content *content);
+
+/* Its memory was modified, in the sense of struct vmo_pager_stats; after that. */
+void vmo_content_modified(struct vmo_content *content);
 
 /*
  * An object on @content from key @base on; @pages matters for slices only. It
@@ -314,8 +319,8 @@ struct vmo_pin_range {
 	struct user_struct *user;
 };
 
-/* Range in bytes, page aligned, not empty. ERR_PTR: as vmo_cow_pin(). */
-struct vmo_pin_range *vmo_pin_new(struct vmo *vmo, u64 offset, u64 length);
+/* Range in bytes, page aligned, not empty; for @write. ERR_PTR: as vmo_cow_pin(). */
+struct vmo_pin_range *vmo_pin_new(struct vmo *vmo, u64 offset, u64 length, bool write);
 void vmo_pin_free(struct vmo_pin_range *pin);
 
 /* attribution.c */

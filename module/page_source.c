@@ -210,16 +210,24 @@ static void forget(struct vmo_request *request)
 	kfree(request);
 }
 
+/* Wakes those whose page is in [@first, @last]. */
+static void wake_range(struct vmo_request *request, pgoff_t first, pgoff_t last, int error)
+{
+	struct vmo_waiter *waiter, *next;
+
+	list_for_each_entry_safe(waiter, next, &request->waiters, link)
+		if (waiter->key >= first && waiter->key <= last)
+			wake(waiter, error);
+}
+
 /* Ends it. Those whose page is in [@first, @last] get @error, the others look again. */
 static void end_request(struct vmo_request *request, pgoff_t first, pgoff_t last, int error)
 {
-	struct vmo_waiter *waiter, *next;
-	bool hit;
-
-	list_for_each_entry_safe(waiter, next, &request->waiters, link) {
-		hit = waiter->key >= first && waiter->key <= last;
-		wake(waiter, hit ? error : 0);
-	}
+	if (request->asked.type == VMO_ASK_SYNC)
+		wake_range(request, 0, ~0UL, error);
+	else
+		wake_range(request, first, last, error);
+	wake_range(request, 0, ~0UL, 0);
 	forget(request);
 }
 
@@ -229,7 +237,6 @@ static void add_request(struct vmo_source *source, unsigned int type, pgoff_t fi
 {
 	request->run.start = first;
 	request->run.last = last;
-	request->missing = last - first + 1;
 	interval_tree_insert(&request->run, &source->requests[type]);
 	enqueue(&request->asked, source, type);
 }
@@ -246,7 +253,7 @@ int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 		spin_unlock(&source->queue->lock);
 		return error;
 	}
-	request = find(source, type, first, last);
+	request = type == VMO_ASK_SYNC ? NULL : find(source, type, first, last);
 	if (!request || request->run.start > first) {
 		/* P11: up to the one that is there. */
 		if (request)
@@ -292,22 +299,47 @@ bool vmo_source_leave(struct vmo_source *source, struct vmo_waiter *waiter)
 	return !request;
 }
 
+static bool waits_below(struct vmo_request *request, pgoff_t key)
+{
+	struct vmo_waiter *waiter;
+
+	list_for_each_entry(waiter, &request->waiters, link)
+		if (waiter->key < key)
+			return true;
+	return false;
+}
+
+/* From here on it is for [@first, @last] of its run only. Others ask anew. */
+static void narrow(struct vmo_request *request, pgoff_t first, pgoff_t last)
+{
+	struct vmo_source *source = request->asked.source;
+	struct rb_root_cached *root = &source->requests[request->asked.type];
+
+	if (first)
+		wake_range(request, 0, first - 1, 0);
+	wake_range(request, last + 1, ~0UL, 0);
+	interval_tree_remove(&request->run, root);
+	request->run.start = first;
+	request->run.last = last;
+	interval_tree_insert(&request->run, root);
+	withdraw(request);
+}
+
+/*
+ * What was answered may be needed anew while the rest is not answered yet, and then has
+ * to be asked for: so it is no part of the request any more. Of two ends that are left
+ * the one stays for which somebody waits.
+ */
 static void answer(struct vmo_request *request, pgoff_t first, pgoff_t last)
 {
-	struct vmo_waiter *waiter, *next;
-	pgoff_t from = max_t(pgoff_t, first, request->run.start);
-	pgoff_t to = min_t(pgoff_t, last, request->run.last);
+	bool head = first > request->run.start, tail = last < request->run.last;
 
-	/* Keys may be answered twice: then the rest is asked for again, if need be. */
-	request->missing -= min(request->missing, to - from + 1);
-	if (!request->missing) {
+	if (head && (!tail || waits_below(request, first)))
+		narrow(request, request->run.start, first - 1);
+	else if (tail)
+		narrow(request, last + 1, request->run.last);
+	else
 		end_request(request, 1, 0, 0);
-		return;
-	}
-	list_for_each_entry_safe(waiter, next, &request->waiters, link)
-		if (waiter->key >= from && waiter->key <= to)
-			wake(waiter, 0);
-	withdraw(request);
 }
 
 void vmo_source_answer(struct vmo_source *source, unsigned int type, pgoff_t first,
@@ -322,6 +354,35 @@ void vmo_source_answer(struct vmo_source *source, unsigned int type, pgoff_t fir
 		answer(request, first, last);
 	}
 	spin_unlock(&source->queue->lock);
+}
+
+void vmo_source_poke(struct vmo_source *source, pgoff_t first, pgoff_t last)
+{
+	struct interval_tree_node *run;
+	struct vmo_request *request;
+	struct vmo_waiter *waiter;
+
+	spin_lock(&source->queue->lock);
+	run = interval_tree_iter_first(&source->requests[VMO_ASK_SYNC], first, last);
+	for (; run; run = interval_tree_iter_next(run, first, last)) {
+		request = container_of(run, struct vmo_request, run);
+		list_for_each_entry(waiter, &request->waiters, link)
+			if (waiter->key >= first && waiter->key <= last)
+				waiter->wake(waiter);
+	}
+	spin_unlock(&source->queue->lock);
+}
+
+bool vmo_source_move(struct vmo_source *source, struct vmo_waiter *waiter, pgoff_t key)
+{
+	bool waits;
+
+	spin_lock(&source->queue->lock);
+	waits = waiter->request;
+	if (waits)
+		waiter->key = key;
+	spin_unlock(&source->queue->lock);
+	return waits;
 }
 
 static void end_all(struct vmo_source *source, pgoff_t first, pgoff_t last, int error)
@@ -345,6 +406,26 @@ void vmo_source_cut(struct vmo_source *source, pgoff_t end)
 {
 	spin_lock(&source->queue->lock);
 	end_all(source, end, ~0UL, 0);
+	spin_unlock(&source->queue->lock);
+}
+
+void vmo_source_pending(struct vmo_source *source, unsigned int *waiting,
+			unsigned int *handed)
+{
+	struct interval_tree_node *run;
+	struct vmo_request *request;
+	unsigned int type;
+
+	*waiting = 0;
+	*handed = 0;
+	spin_lock(&source->queue->lock);
+	for (type = 0; type < VMO_ASK_TYPES; type++) {
+		run = interval_tree_iter_first(&source->requests[type], 0, ~0UL);
+		for (; run; run = interval_tree_iter_next(run, 0, ~0UL)) {
+			request = container_of(run, struct vmo_request, run);
+			++*(request->asked.handed ? handed : waiting);
+		}
+	}
 	spin_unlock(&source->queue->lock);
 }
 

@@ -11,7 +11,11 @@
  *
  * Requests belong to nobody: one that no waiter needs any more, and that the server has
  * not seen, is withdrawn; one that it has seen stays until it is answered, so that the
- * rest of a run which is on its way is not asked for twice.
+ * rest of a run which is on its way is not asked for twice. What is answered of a run is
+ * not part of it any more.
+ *
+ * VMO_ASK_SYNC is different: each waiter has a request of its own, that may overlap others,
+ * and is not answered but poked, for it alone knows what it is still waiting for.
  *
  * Locking: the queue's lock covers all that is here, of all its sources. It is taken
  * under any lock of the engine but a leaf's, and nothing is taken or allocated, and
@@ -25,6 +29,7 @@
 enum vmo_ask_type {
 	VMO_ASK_READ,
 	VMO_ASK_DIRTY,
+	VMO_ASK_SYNC,
 	VMO_ASK_TYPES,
 	VMO_ASK_COMPLETE = VMO_ASK_TYPES,	/* the last notice of a source */
 };
@@ -69,13 +74,11 @@ struct vmo_asked {
  * struct vmo_request - a run of keys that somebody needs, or needed
  * @asked: its place on the queue
  * @run: its place in the source: first and last key
- * @missing: how many of the keys were not answered yet, at least
  * @waiters: who is not woken yet
  */
 struct vmo_request {
 	struct vmo_asked asked;
 	struct interval_tree_node run;
-	unsigned long missing;
 	struct list_head waiters;
 };
 
@@ -85,7 +88,7 @@ struct vmo_request {
  * @request: that it waits for; NULL if it was woken, or never waited
  * @key: the page
  * @error: 0: look again; else why not, -errno
- * @wake: called under the queue's lock when @request has become NULL
+ * @wake: called under the queue's lock when @request has become NULL, or was poked
  */
 struct vmo_waiter {
 	struct list_head link;
@@ -96,14 +99,30 @@ struct vmo_waiter {
 };
 
 /**
+ * enum vmo_want - what somebody wants of a content with a source
+ * @VMO_WANT_READ: to know what is there
+ * @VMO_WANT_PAGE: to have a page there, of what is known
+ * @VMO_WANT_WRITE: to write it
+ * @VMO_WANT_WRITE_ONE: to write it, but not what follows
+ * @VMO_WANT_SYNC: that the server knows what was written
+ */
+enum vmo_want {
+	VMO_WANT_READ,
+	VMO_WANT_PAGE,
+	VMO_WANT_WRITE,
+	VMO_WANT_WRITE_ONE,
+	VMO_WANT_SYNC,
+};
+
+/**
  * struct vmo_queue_ops - what whoever has the queue does
  * @ready: there is something to take, and nobody was told yet; under the queue's lock
- * @need: asks for the page at @key, and those up to @last that are not there either, and
- *	waits. 0: look again; else why not. No lock held.
+ * @need: asks for what is wanted at @key, and up to @last, and waits. 0: look again; else
+ *	why not. No lock held.
  */
 struct vmo_queue_ops {
 	void (*ready)(struct vmo_queue *queue);
-	int (*need)(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last);
+	int (*need)(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want);
 };
 
 /**
@@ -198,6 +217,14 @@ struct vmo_source *vmo_source_new(struct vmo_queue *queue, u64 key);
 int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 		   pgoff_t last, struct vmo_waiter *waiter, struct vmo_request **spare);
 
+/*
+ * Wakes those who wait for VMO_ASK_SYNC, and have their key in [@first, @last], but lets
+ * them wait on: they leave, or move to another key of the request.
+ */
+void vmo_source_poke(struct vmo_source *source, pgoff_t first, pgoff_t last);
+/* False if it was woken for good since. */
+bool vmo_source_move(struct vmo_source *source, struct vmo_waiter *waiter, pgoff_t key);
+
 /* Waits no longer. True if it was woken before: @waiter->error says how. */
 bool vmo_source_leave(struct vmo_source *source, struct vmo_waiter *waiter);
 
@@ -206,8 +233,8 @@ void vmo_source_answer(struct vmo_source *source, unsigned int type, pgoff_t fir
 		       pgoff_t last);
 
 /*
- * Ends all requests that overlap [@first, @last]. Waiters whose page is in there get
- * @error, others look again.
+ * Ends all requests that overlap [@first, @last]. Waiters whose page is in there, or who
+ * wait for all of the run, get @error, others look again.
  */
 void vmo_source_fail(struct vmo_source *source, pgoff_t first, pgoff_t last, int error);
 
@@ -221,6 +248,10 @@ bool vmo_source_closed(struct vmo_source *source);
  * seen it never will; it is told VMO_ASK_COMPLETE. Also if that is what it was told to do.
  */
 void vmo_source_detach(struct vmo_source *source);
+
+/* How many requests no server has seen, and how many one has. */
+void vmo_source_pending(struct vmo_source *source, unsigned int *waiting,
+			unsigned int *handed);
 
 /* The content is gone. Detaches, and drops the reference of vmo_source_new(). */
 void vmo_source_release(struct vmo_source *source);

@@ -850,10 +850,12 @@ static struct vmo_node *cut_leaf(struct window *w, struct vmo_leaf *src, pgoff_t
 	}
 	dst->dirty = src->dirty & mask;
 	dst->awaiting = src->awaiting & mask;
+	dst->wanted = src->wanted & mask;
 	src->writable &= ~mask;
 	src->mine &= ~mask;
 	src->dirty &= ~mask;
 	src->awaiting &= ~mask;
+	src->wanted &= ~mask;
 	spin_unlock(&src->lock);
 	return node;
 }

@@ -98,7 +98,8 @@ struct vmo_inner {
  * @mine: pages that were allocated, or checked to be ours, in @epoch
  * @dirty: of contents with a source: slots that its server does not know. A page, or
  *	the marker.
- * @awaiting: those that its server is writing back, and nobody has written since
+ * @awaiting: those that its server is writing back. With @dirty, too: written since.
+ * @wanted: those of which somebody waits for what they hold, or held, to be known
  * @slot: NULL, VMO_MARKER or a page, of which the slot owns one share
  * @next: link in a pool of unused nodes
  */
@@ -110,6 +111,7 @@ struct vmo_leaf {
 	u64 mine;
 	u64 dirty;
 	u64 awaiting;
+	u64 wanted;
 	union {
 		void *slot[VMO_LEAF_SLOTS];
 		struct list_head next;

@@ -77,7 +77,8 @@ static long wait_long(struct vmo_cow_pages *cow, struct pager_wait *wait, bool i
 	return 0;
 }
 
-static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, bool interruptible)
+static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want,
+		bool interruptible)
 {
 	struct pager_wait wait = { .waiter.wake = wake_waiter };
 	pgoff_t window = vmo_pager_of(cow)->limits.window;
@@ -85,7 +86,7 @@ static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, bool inter
 	int ret;
 
 	init_completion(&wait.done);
-	ret = vmo_cow_ask(cow, key, min(last, key + window - 1), &wait.waiter);
+	ret = vmo_cow_ask(cow, key, min(last, key + window - 1), want, &wait.waiter);
 	if (ret <= 0)
 		return ret;
 	woken = wait_long(cow, &wait, interruptible);
@@ -94,9 +95,36 @@ static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, bool inter
 	return woken < 0 ? -EINTR : -ETIMEDOUT;
 }
 
-static int pager_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last)
+/* A server that left a page dirty, for somebody may write it, is not asked again at once. */
+#define SYNC_AGAIN	(HZ / 10)
+
+/* Each piece that the server has written back may be the last one, or fail. */
+static int need_sync(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
-	return need(cow, key, last, false);
+	struct pager_wait wait = { .waiter.wake = wake_waiter };
+	long woken;
+	int ret;
+
+	init_completion(&wait.done);
+	ret = vmo_cow_ask(cow, first, last, VMO_WANT_SYNC, &wait.waiter);
+	if (ret <= 0)
+		return ret;
+	do {
+		woken = wait_long(cow, &wait, false);
+		ret = woken > 0 ? vmo_cow_ask_on(cow, last, &wait.waiter) : -ETIMEDOUT;
+	} while (ret > 0);
+	if (vmo_source_leave(cow->source, &wait.waiter))
+		return wait.waiter.error;
+	if (ret == -EAGAIN)
+		return schedule_timeout_killable(SYNC_AGAIN) ? -EINTR : 0;
+	return woken < 0 ? -EINTR : ret;
+}
+
+static int pager_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want)
+{
+	if (want == VMO_WANT_SYNC)
+		return need_sync(cow, key, last);
+	return need(cow, key, last, want, false);
 }
 
 /* ---- faults ------------------------------------------------------------ */
@@ -138,15 +166,15 @@ int vmo_pager_fault_error(struct vmo_cow_pages *cow, pgoff_t key, bool again)
 }
 
 void vmo_pager_need_fault(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
-			  unsigned int flags)
+			  enum vmo_want want, unsigned int flags)
 {
 	int error;
 
 	if (flags & VMO_NEED_NOWAIT) {
-		vmo_cow_ask(cow, key, last, NULL);
+		vmo_cow_ask(cow, key, last, want, NULL);
 		return;
 	}
-	error = need(cow, key, last, flags & VMO_NEED_INTERRUPTIBLE);
+	error = need(cow, key, last, want, flags & VMO_NEED_INTERRUPTIBLE);
 	/* The core finds signals by itself, and tries again once they are dealt with. */
 	if (error && error != -EINTR)
 		remember(cow, key, error);
@@ -255,13 +283,13 @@ void vmo_pager_close(struct vmo_pager *pager)
 	vmo_pager_put(pager);
 }
 
-int vmo_pager_attach(struct vmo_pager *pager, struct vmo_cow_pages *cow, u64 key)
+int vmo_pager_attach(struct vmo_pager *pager, struct vmo_cow_pages *cow, u64 key, bool trap)
 {
 	struct vmo_source *source = vmo_source_new(&pager->queue, key);
 
 	if (!source)
 		return -ENOMEM;
 	vmo_pager_get(pager);
-	vmo_cow_set_source(cow, source);
+	vmo_cow_set_source(cow, source, trap);
 	return 0;
 }

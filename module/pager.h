@@ -95,7 +95,7 @@ int vmo_pager_bind(struct vmo_pager *pager);
 void vmo_pager_unbind(struct vmo_pager *pager);
 
 /* -ENOMEM. @cow, which nobody knows yet, has its memory from @pager, as @key. */
-int vmo_pager_attach(struct vmo_pager *pager, struct vmo_cow_pages *cow, u64 key);
+int vmo_pager_attach(struct vmo_pager *pager, struct vmo_cow_pages *cow, u64 key, bool trap);
 struct vmo_pager *vmo_pager_of(struct vmo_cow_pages *cow);
 
 /* How to wait for a page of a fault. */
@@ -107,7 +107,7 @@ struct vmo_pager *vmo_pager_of(struct vmo_cow_pages *cow);
  * afterwards whatever comes of it: there vmo_pager_fault_error() is the first that is asked.
  */
 void vmo_pager_need_fault(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
-			  unsigned int flags);
+			  enum vmo_want want, unsigned int flags);
 /* Why the last try failed, once; 0 if it did not. @again: the core says that there was one. */
 int vmo_pager_fault_error(struct vmo_cow_pages *cow, pgoff_t key, bool again);
 

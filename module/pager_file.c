@@ -194,27 +194,87 @@ static int cmd_writeback(struct vmo_ucmd *ucmd)
 
 static int dirty(struct vmo_ucmd *ucmd, struct file *file)
 {
-	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_READ);
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_WRITE);
 	struct vmo_pager_dirty *arg = &ucmd->arg->dirty;
+	pgoff_t first;
 
 	if (IS_ERR(vmo))
 		return PTR_ERR(vmo);
-	return PAGE_ALIGNED(arg->offset | arg->length) ? vmo_look_dirty(vmo, arg) : -EINVAL;
+	if (!PAGE_ALIGNED(arg->offset | arg->length))
+		return -EINVAL;
+	if (!vmo->content->cow.trap)
+		return -EOPNOTSUPP;
+	if (vmo_source_closed(vmo->content->cow.source))
+		return -EBADFD;
+	if (!vmo_object_has(vmo, arg->offset, arg->length))
+		return -ERANGE;
+	if (!arg->length)
+		return 0;
+	first = vmo->base + (arg->offset >> PAGE_SHIFT);
+	return vmo_cow_dirty(&vmo->content->cow, first,
+			     first + (arg->length >> PAGE_SHIFT) - 1);
 }
 
 static int cmd_dirty(struct vmo_ucmd *ucmd)
 {
 	struct vmo_pager_dirty *arg = &ucmd->arg->dirty;
 
+	ucmd->silent = true;
+	return arg->flags ? -EINVAL : with_file(ucmd, arg->vmo_fd, dirty);
+}
+
+static int stats(struct vmo_ucmd *ucmd, struct file *file)
+{
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_READ);
+	struct vmo_pager_stats *arg = &ucmd->arg->pager_stats;
+
+	if (IS_ERR(vmo))
+		return PTR_ERR(vmo);
+	if (arg->flags & VMO_PAGER_RESET)
+		arg->modified = xchg(&vmo->content->modified, false);
+	else
+		arg->modified = READ_ONCE(vmo->content->modified);
+	vmo_source_pending(vmo->content->cow.source, &arg->waiting, &arg->handed);
+	return 0;
+}
+
+static int cmd_stats(struct vmo_ucmd *ucmd)
+{
+	struct vmo_pager_stats *arg = &ucmd->arg->pager_stats;
+
+	if (arg->flags & ~VMO_PAGER_RESET || arg->reserved)
+		return -EINVAL;
+	return with_file(ucmd, arg->vmo_fd, stats);
+}
+
+static int dirty_ranges(struct vmo_ucmd *ucmd, struct file *file)
+{
+	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_READ);
+	struct vmo_pager_dirty_ranges *arg = &ucmd->arg->dirty_ranges;
+
+	if (IS_ERR(vmo))
+		return PTR_ERR(vmo);
+	return PAGE_ALIGNED(arg->offset | arg->length) ? vmo_look_dirty(vmo, arg) : -EINVAL;
+}
+
+static int cmd_dirty_ranges(struct vmo_ucmd *ucmd)
+{
+	struct vmo_pager_dirty_ranges *arg = &ucmd->arg->dirty_ranges;
+
 	if (arg->flags || arg->reserved || !arg->count)
 		return -EINVAL;
-	return with_file(ucmd, arg->vmo_fd, dirty);
+	return with_file(ucmd, arg->vmo_fd, dirty_ranges);
 }
 
 /* ---- servers ----------------------------------------------------------- */
 
 /* Requests that are told per hold of the queue. */
 #define TELL_MAX	8U
+
+static const u32 request_types[] = {
+	[VMO_ASK_READ] = VMO_REQUEST_READ, [VMO_ASK_DIRTY] = VMO_REQUEST_DIRTY,
+	[VMO_ASK_SYNC] = VMO_REQUEST_SYNC, [VMO_ASK_COMPLETE] = VMO_REQUEST_COMPLETE,
+};
 
 void vmo_pager_describe(const struct vmo_notice *notice, struct vmo_pager_request *request)
 {
@@ -226,7 +286,7 @@ void vmo_pager_describe(const struct vmo_notice *notice, struct vmo_pager_reques
 		.key = notice->key,
 		.offset = complete ? 0 : (u64)notice->first << PAGE_SHIFT,
 		.length = complete ? 0 : pages << PAGE_SHIFT,
-		.type = complete ? VMO_PAGER_COMPLETE : VMO_PAGER_READ,
+		.type = request_types[notice->type],
 	};
 }
 
@@ -302,7 +362,9 @@ static const struct vmo_cmd server_cmds[] = {
 	CMD_PLAIN(VMO_PAGER_FAIL, vmo_pager_fail, reserved, 0, cmd_fail),
 	CMD_PLAIN(VMO_PAGER_DETACH, vmo_pager_detach, flags, 0, cmd_detach),
 	CMD_PLAIN(VMO_PAGER_WRITEBACK, vmo_pager_writeback, flags, 0, cmd_writeback),
-	CMD_PLAIN(VMO_PAGER_DIRTY, vmo_pager_dirty, reserved, 0, cmd_dirty),
+	CMD_PLAIN(VMO_PAGER_DIRTY_RANGES, vmo_pager_dirty_ranges, reserved, 0, cmd_dirty_ranges),
+	CMD_PLAIN(VMO_PAGER_DIRTY, vmo_pager_dirty, flags, 0, cmd_dirty),
+	CMD_PLAIN(VMO_PAGER_STATS, vmo_pager_stats, reserved, 0, cmd_stats),
 };
 
 static long server_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -348,7 +410,9 @@ static const struct vmo_cmd pager_cmds[] = {
 	CMD_PLAIN(VMO_PAGER_FAIL, vmo_pager_fail, reserved, 0, cmd_fail),
 	CMD_PLAIN(VMO_PAGER_DETACH, vmo_pager_detach, flags, 0, cmd_detach),
 	CMD_PLAIN(VMO_PAGER_WRITEBACK, vmo_pager_writeback, flags, 0, cmd_writeback),
-	CMD_PLAIN(VMO_PAGER_DIRTY, vmo_pager_dirty, reserved, 0, cmd_dirty),
+	CMD_PLAIN(VMO_PAGER_DIRTY_RANGES, vmo_pager_dirty_ranges, reserved, 0, cmd_dirty_ranges),
+	CMD_PLAIN(VMO_PAGER_DIRTY, vmo_pager_dirty, flags, 0, cmd_dirty),
+	CMD_PLAIN(VMO_PAGER_STATS, vmo_pager_stats, reserved, 0, cmd_stats),
 };
 
 int vmo_pager_command(struct file *pager, unsigned int num, union vmo_cmd_buffer *arg)

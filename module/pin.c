@@ -48,7 +48,7 @@ static void uncharge(struct vmo_pin_range *pin)
 	free_uid(pin->user);
 }
 
-struct vmo_pin_range *vmo_pin_new(struct vmo *vmo, u64 offset, u64 length)
+struct vmo_pin_range *vmo_pin_new(struct vmo *vmo, u64 offset, u64 length, bool write)
 {
 	struct vmo_pin_range *pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	int err;
@@ -61,10 +61,12 @@ struct vmo_pin_range *vmo_pin_new(struct vmo *vmo, u64 offset, u64 length)
 	err = charge(pin);
 	if (err)
 		goto err_free;
-	err = vmo_cow_pin(&vmo->content->cow, pin->first, pin->last);
+	err = vmo_cow_pin(&vmo->content->cow, pin->first, pin->last, write);
 	if (err)
 		goto err_uncharge;
 	atomic_long_inc(&nr_pins);
+	if (write)
+		vmo_content_modified(vmo->content);
 	return pin;
 
 err_uncharge:

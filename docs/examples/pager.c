@@ -19,7 +19,7 @@ static int answer(int binding, const struct vmo_pager_request *request, void *ar
 	uint64_t at = request->offset, length = request->length, square;
 
 	(void)arg;
-	if (request->type == VMO_PAGER_COMPLETE)
+	if (request->type == VMO_REQUEST_COMPLETE)
 		return 1;
 	for (uint64_t n = at / 8; n < (at + length) / 8; n++) {
 		square = n * n;

@@ -606,7 +606,8 @@ int vmo_pager_writeback(int pager, const struct vmo *vmo, uint64_t offset, uint6
 			unsigned int flags);
 
 /**
- * vmo_pager_dirty() - what was written and is not stored; see struct vmo_pager_dirty
+ * vmo_pager_dirty_ranges() - what was written and is not stored; see
+ * struct vmo_pager_dirty_ranges
  * @pager: the pager, or a binding of it
  * @vmo: its object
  * @offset: of the range; page aligned (EINVAL). Out: where to go on
@@ -616,8 +617,31 @@ int vmo_pager_writeback(int pager, const struct vmo *vmo, uint64_t offset, uint6
  *
  * Return: the number of ranges filled in, or -1.
  */
-int vmo_pager_dirty(int pager, const struct vmo *vmo, uint64_t *offset, uint64_t *length,
-		    struct vmo_page_run *ranges, unsigned int room);
+int vmo_pager_dirty_ranges(int pager, const struct vmo *vmo, uint64_t *offset, uint64_t *length,
+			   struct vmo_page_run *ranges, unsigned int room);
+
+/**
+ * vmo_pager_dirty() - lets pages be written; see struct vmo_pager_dirty
+ * @pager: the pager, or a binding of it
+ * @vmo: its object, made with VMO_CREATE_TRAP_DIRTY
+ * @offset: page aligned (EINVAL)
+ * @length: page aligned (EINVAL)
+ *
+ * Return: 0 or -1.
+ */
+int vmo_pager_dirty(int pager, const struct vmo *vmo, uint64_t offset, uint64_t length);
+
+/**
+ * vmo_pager_stats() - what became of an object; see struct vmo_pager_stats
+ * @pager: the pager, or a binding of it
+ * @vmo: its object
+ * @flags: VMO_PAGER_RESET or 0
+ * @stats: out
+ *
+ * Return: 0 or -1.
+ */
+int vmo_pager_stats(int pager, const struct vmo *vmo, unsigned int flags,
+		    struct vmo_pager_stats *stats);
 
 /* Answers a request; anything but 0 ends vmo_pager_serve(), which returns it. */
 typedef int vmo_pager_answer(int binding, const struct vmo_pager_request *request, void *arg);

@@ -19,7 +19,7 @@ static int answer(int binding, const struct vmo_pager_request *request, void *ar
 {
 	struct told *t = arg;
 
-	if (request->type == VMO_PAGER_COMPLETE)
+	if (request->type == VMO_REQUEST_COMPLETE)
 		return request->key == 7 ? 3 : 4;
 	t->requests++;
 	if (t->fail)
@@ -51,7 +51,7 @@ TEST_F(lib, pager)
 	EXPECT_EQ(5, vmo_read(t.vmo, buf, 5, PS + 9, 0));
 	EXPECT_EQ(0, memcmp(buf, "there", 5));
 	ASSERT_EQ(1, vmo_write(t.vmo, "w", 1, PS, 0));
-	ASSERT_EQ(1, vmo_pager_dirty(pager, t.vmo, &offset, &length, runs, 2));
+	ASSERT_EQ(1, vmo_pager_dirty_ranges(pager, t.vmo, &offset, &length, runs, 2));
 	EXPECT_EQ(PS, runs[0].offset);
 	EXPECT_EQ(PS, runs[0].length);
 	EXPECT_EQ(4 * PS, offset);
@@ -60,9 +60,9 @@ TEST_F(lib, pager)
 	EXPECT_EQ(0, vmo_pager_writeback(binding, t.vmo, 0, 4 * PS, VMO_PAGER_END));
 	offset = 0;
 	length = 4 * PS;
-	EXPECT_EQ(0, vmo_pager_dirty(pager, t.vmo, &offset, &length, runs, 2));
+	EXPECT_EQ(0, vmo_pager_dirty_ranges(pager, t.vmo, &offset, &length, runs, 2));
 	EXPECT_ERRNO(EINVAL, vmo_pager_writeback(pager, t.vmo, 0, PS, 0));
-	EXPECT_ERRNO(EINVAL, vmo_pager_dirty(pager, t.vmo, &offset, &length, runs, 0));
+	EXPECT_ERRNO(EINVAL, vmo_pager_dirty_ranges(pager, t.vmo, &offset, &length, runs, 0));
 	EXPECT_EQ(0, vmo_pager_detach(pager, t.vmo));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);

@@ -258,8 +258,14 @@ static const struct command commands[] = {
 	ROW(VMO_PAGER_WRITEBACK, vmo_pager_writeback, flags, .on = ON_PAGER,
 	    .flags = AT(vmo_pager_writeback, flags), .known = VMO_PAGER_BEGIN | VMO_PAGER_ZEROES,
 	    .silent = true),
-	ROW(VMO_PAGER_DIRTY, vmo_pager_dirty, reserved, .on = ON_PAGER,
-	    .flags = AT(vmo_pager_dirty, flags), .reserved = AT(vmo_pager_dirty, reserved)),
+	ROW(VMO_PAGER_DIRTY_RANGES, vmo_pager_dirty_ranges, reserved, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_dirty_ranges, flags),
+	    .reserved = AT(vmo_pager_dirty_ranges, reserved)),
+	ROW(VMO_PAGER_DIRTY, vmo_pager_dirty, flags, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_dirty, flags), .silent = true),
+	ROW(VMO_PAGER_STATS, vmo_pager_stats, reserved, .on = ON_PAGER,
+	    .flags = AT(vmo_pager_stats, flags), .known = VMO_PAGER_RESET,
+	    .reserved = AT(vmo_pager_stats, reserved)),
 	ROW(VMO_PAGER_DETACH, vmo_pager_detach, flags, .on = ON_PAGER,
 	    .flags = AT(vmo_pager_detach, flags), .silent = true),
 };
@@ -325,11 +331,11 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 	} else if (is(cmd, VMO_PAGER_WRITEBACK)) {
 		((struct vmo_pager_writeback *)buf)->vmo_fd = the_paged[0];
 		((struct vmo_pager_writeback *)buf)->flags = VMO_PAGER_BEGIN;
-	} else if (is(cmd, VMO_PAGER_DIRTY)) {
-		((struct vmo_pager_dirty *)buf)->vmo_fd = the_paged[0];
-		((struct vmo_pager_dirty *)buf)->length = PS;
-		((struct vmo_pager_dirty *)buf)->ranges = (uintptr_t)&the_run;
-		((struct vmo_pager_dirty *)buf)->count = 1;
+	} else if (is(cmd, VMO_PAGER_DIRTY_RANGES)) {
+		((struct vmo_pager_dirty_ranges *)buf)->vmo_fd = the_paged[0];
+		((struct vmo_pager_dirty_ranges *)buf)->length = PS;
+		((struct vmo_pager_dirty_ranges *)buf)->ranges = (uintptr_t)&the_run;
+		((struct vmo_pager_dirty_ranges *)buf)->count = 1;
 	} else if (is(cmd, VMO_PAGER_DETACH)) {
 		((struct vmo_pager_detach *)buf)->vmo_fd = the_paged[1];
 	}

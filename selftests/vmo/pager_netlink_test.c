@@ -230,7 +230,7 @@ TEST_F(vmo, p2_by_netlink)
 	ASSERT_TRUE(is_ready(l, 20000));
 	EXPECT_EQ(0, ASK(l, NEXT, FD, s.pager));
 	ASSERT_EQ(1, l->requests);
-	EXPECT_EQ(VMO_PAGER_COMPLETE, l->request[0].type);
+	EXPECT_EQ(VMO_REQUEST_COMPLETE, l->request[0].type);
 	close(s.pager);
 	EXPECT_TRUE(is_ready(l, 20000));
 	EXPECT_EQ(EBADF, ASK(l, NEXT, FD, s.pager));

@@ -551,7 +551,7 @@ TEST_F(vmo, p50_detach)
 	EXPECT_EQ(EBADFD, c.error);
 	EXPECT_EQ(SIGBUS, m.result);
 	request = next_request(s.binding);
-	EXPECT_EQ(VMO_PAGER_COMPLETE, request.type);
+	EXPECT_EQ(VMO_REQUEST_COMPLETE, request.type);
 	EXPECT_EQ(KEY, request.key);
 	EXPECT_EQ(0, request.offset | request.length);
 	EXPECT_EQ(SIGBUS, touch(m.map, false));
@@ -581,7 +581,7 @@ TEST_F(vmo, p51_ends)
 	ASSERT_LE(0, second);
 	close(second);
 	request = next_request(s.binding);
-	EXPECT_EQ(VMO_PAGER_COMPLETE, request.type);
+	EXPECT_EQ(VMO_REQUEST_COMPLETE, request.type);
 	ASSERT_EQ(0, supply_pages(s.pager, s.fd, s.aux, 0, 4, BASE));
 	c.fd = s.fd;
 	m.map = vmo_map(s.fd, PAGES, RW);
@@ -656,7 +656,7 @@ TEST_F(vmo, p30_n5_writeback)
 /* P42 to P44: what an object grew by, and errors. */
 TEST_F(vmo, p42_p43_p44_writeback_of_zeroes)
 {
-	struct vmo_pager_dirty arg = { .length = PAGES * PS, .count = 1 };
+	struct vmo_pager_dirty_ranges arg = { .length = PAGES * PS, .count = 1 };
 	struct vmo_page_run runs[16];
 	struct scene s;
 	char *map;
@@ -698,12 +698,12 @@ TEST_F(vmo, p42_p43_p44_writeback_of_zeroes)
 	EXPECT_ERRNO(EINVAL, pager_writeback(s.pager, s.aux, 0, 1, VMO_PAGER_END));
 	arg.vmo_fd = s.fd;
 	arg.ranges = (uintptr_t)runs;
-	EXPECT_ERRNO(ERANGE, ioctl(s.pager, VMO_PAGER_DIRTY, &arg));
+	EXPECT_ERRNO(ERANGE, ioctl(s.pager, VMO_PAGER_DIRTY_RANGES, &arg));
 	/* Piece by piece, as there is room for. */
 	arg.length = 64 * PS;
 	for (i = 0; arg.length && i < 10; i++) {
 		arg.count = 1;
-		EXPECT_EQ(0, ioctl(s.pager, VMO_PAGER_DIRTY, &arg));
+		EXPECT_EQ(0, ioctl(s.pager, VMO_PAGER_DIRTY_RANGES, &arg));
 	}
 	EXPECT_EQ(3, i);
 	EXPECT_EQ(64 * PS, arg.offset);

@@ -76,14 +76,31 @@ static inline int pager_writeback(int pager, int fd, uint64_t page, uint64_t pag
 	return ioctl(pager, VMO_PAGER_WRITEBACK, &arg);
 }
 
+static inline int pager_may_dirty(int pager, int fd, uint64_t page, uint64_t pages)
+{
+	struct vmo_pager_dirty arg = {
+		.offset = page * PS, .length = pages * PS, .vmo_fd = fd,
+	};
+
+	return ioctl(pager, VMO_PAGER_DIRTY, &arg);
+}
+
+/* Was the object modified? -1: error. */
+static inline int pager_modified(int pager, int fd, uint32_t flags)
+{
+	struct vmo_pager_stats arg = { .vmo_fd = fd, .flags = flags };
+
+	return ioctl(pager, VMO_PAGER_STATS, &arg) ? -1 : (int)arg.modified;
+}
+
 /* How many ranges of a whole object are told, of up to 16; -1 if there are more. */
 static inline int pager_dirty(int pager, int fd, struct vmo_page_run *runs)
 {
-	struct vmo_pager_dirty arg = {
+	struct vmo_pager_dirty_ranges arg = {
 		.length = info_of(fd).size, .ranges = (uintptr_t)runs, .count = 16, .vmo_fd = fd,
 	};
 
-	return ioctl(pager, VMO_PAGER_DIRTY, &arg) || arg.length ? -1 : (int)arg.count;
+	return ioctl(pager, VMO_PAGER_DIRTY_RANGES, &arg) || arg.length ? -1 : (int)arg.count;
 }
 
 static inline bool run_is(const struct vmo_page_run *run, uint64_t page, uint64_t pages,
@@ -113,7 +130,7 @@ static inline struct vmo_pager_request next_request(int binding)
 static inline bool is_request(const struct vmo_pager_request *request, uint64_t page,
 			      uint64_t pages)
 {
-	return request->type == VMO_PAGER_READ && request->key == KEY &&
+	return request->type == VMO_REQUEST_READ && request->key == KEY &&
 	       request->offset == page * PS && request->length == pages * PS &&
 	       !request->reserved;
 }
@@ -151,7 +168,9 @@ static inline int supply_pages(int pager, int fd, int aux, uint64_t page, uint64
  * @more: pages to supply beyond what is asked for
  * @delay_us: before each answer, at most; at random
  * @stop: ends the thread
- * @requests: how many there were
+ * @requests: how many there were of VMO_REQUEST_READ
+ * @dirties: how many of VMO_REQUEST_DIRTY
+ * @syncs: how many of VMO_REQUEST_SYNC
  * @asked: pages in them
  * @thread: if it is one
  */
@@ -165,6 +184,8 @@ struct server {
 	unsigned int delay_us;
 	uint64_t stop;
 	uint64_t requests;
+	uint64_t dirties;
+	uint64_t syncs;
 	uint64_t asked;
 	pthread_t thread;
 };
@@ -173,7 +194,18 @@ static inline void serve_one(struct server *s, const struct vmo_pager_request *r
 {
 	uint64_t page = request->offset / PS, pages = request->length / PS + s->more;
 
-	if (request->type != VMO_PAGER_READ)
+	if (request->type == VMO_REQUEST_DIRTY) {
+		store(&s->dirties, s->dirties + 1);
+		pager_may_dirty(s->binding, s->fd, page, request->length / PS);
+	}
+	if (request->type == VMO_REQUEST_SYNC) {
+		store(&s->syncs, s->syncs + 1);
+		pager_writeback(s->binding, s->fd, page, request->length / PS, VMO_PAGER_BEGIN);
+		if (s->delay_us)
+			usleep(s->delay_us);
+		pager_writeback(s->binding, s->fd, page, request->length / PS, VMO_PAGER_END);
+	}
+	if (request->type != VMO_REQUEST_READ)
 		return;
 	store(&s->requests, s->requests + 1);
 	store(&s->asked, s->asked + request->length / PS);

@@ -122,7 +122,7 @@ static int do_zero(struct content *c, struct content **child)
 
 static int do_pin(struct content *c, struct content **child)
 {
-	int ret = vmo_cow_pin(&c->cow, 3, KEYS - 2);
+	int ret = vmo_cow_pin(&c->cow, 3, KEYS - 2, true);
 
 	(void)child;
 	if (!ret)

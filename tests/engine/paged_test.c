@@ -14,7 +14,9 @@ static struct vmo_queue queue;
 static struct content *aux;
 static pgoff_t extra;		/* pages to supply beyond what was asked */
 static int answer_error;	/* fail instead */
-static unsigned int nr_told, nr_need;
+static unsigned int nr_told, nr_need, nr_trapped;
+static pgoff_t sync_piece;	/* pages after the first that are written back at once */
+static void (*during)(struct vmo_cow_pages *cow);	/* that */
 static struct vmo_notice told;
 
 /* What was written back behind what the server had at first. */
@@ -64,22 +66,56 @@ static int supply(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	return ret;
 }
 
+/* What the server does when it is asked to write back; may be in pieces. */
+static int write_back(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	pgoff_t to = min(first + sync_piece, last);
+	int ret = 0;
+
+	for (; !ret && first <= last; first = to + 1, to = min(to + 1 + sync_piece, last)) {
+		ret = vmo_cow_writeback_begin(cow, first, to, false);
+		if (!ret && during)
+			during(cow);
+		if (!ret)
+			ret = vmo_cow_writeback_end(cow, first, to);
+	}
+	return ret;
+}
+
+static int answer(struct vmo_cow_pages *cow)
+{
+	pgoff_t end = cow->end - 1;
+
+	nr_told++;
+	if (answer_error)
+		return vmo_cow_fail(cow, told.first, min(told.last, end), answer_error);
+	if (told.type == VMO_ASK_READ)
+		return supply(cow, told.first, min(told.last + extra, end));
+	nr_trapped++;
+	if (told.type == VMO_ASK_DIRTY)
+		return vmo_cow_dirty(cow, told.first, told.last);
+	return write_back(cow, told.first, min(told.last, end));
+}
+
 /* Runs as the server and as who waits for it. */
-static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last)
+static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want)
 {
 	struct vmo_waiter waiter = { .wake = on_wake };
-	int ret = vmo_cow_ask(cow, key, last, &waiter);
+	int ret = vmo_cow_ask(cow, key, last, want, &waiter), on;
 
 	CHECK(!shim_holds_sem() && nr_need++ < 1000000);
 	if (ret <= 0)
 		return ret;
-	CHECK(vmo_queue_take(&queue, &told, 1) == 1 && told.type == VMO_ASK_READ);
-	CHECK(told.first == key && told.last <= last);
-	nr_told++;
-	if (answer_error)
-		ret = vmo_cow_fail(cow, told.first, told.last, answer_error);
-	else
-		ret = supply(cow, told.first, min(told.last + extra, cow->end - 1));
+	CHECK(vmo_queue_take(&queue, &told, 1) == 1);
+	CHECK((told.type == VMO_ASK_SYNC) == (want == VMO_WANT_SYNC));
+	CHECK((told.first >= key || told.first == cow->source_end) && told.last <= last);
+	ret = answer(cow);
+	if (!ret && want == VMO_WANT_SYNC && waiter.request) {
+		on = vmo_cow_ask_on(cow, last, &waiter);
+		CHECK(on == 0 || on == -EAGAIN || (on == -EINTR && shim_failed));
+		vmo_source_leave(cow->source, &waiter);
+		return on == -EINTR ? on : 0;
+	}
 	if (!vmo_source_leave(cow->source, &waiter))
 		return ret ? ret : -ETIMEDOUT;
 	return waiter.error;
@@ -87,19 +123,27 @@ static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last)
 
 static const struct vmo_queue_ops queue_ops = { .ready = on_ready, .need = need };
 
-static struct content *begin(pgoff_t end)
+static struct content *begin_with(pgoff_t end, bool trap)
 {
 	struct content *c = content_new(0, end);
 
 	vmo_queue_init(&queue, &queue_ops);
-	vmo_cow_set_source(&c->cow, vmo_source_new(&queue, 77));
+	vmo_cow_set_source(&c->cow, vmo_source_new(&queue, 77), trap);
 	aux = content_new(0, end);
 	memset(cleared, 0, sizeof(cleared));
 	extra = 0;
 	answer_error = 0;
 	nr_told = 0;
 	nr_need = 0;
+	nr_trapped = 0;
+	sync_piece = 2 * KEYS;
+	during = NULL;
 	return c;
+}
+
+static struct content *begin(pgoff_t end)
+{
+	return begin_with(end, false);
 }
 
 static void end(struct content *c)
@@ -131,7 +175,7 @@ static int write_at(struct content *c, pgoff_t key, u64 data, unsigned int flags
 		}
 		vmo_cow_unlock_shared(&c->cow);
 		if (ret == -ENODATA)
-			ret = vmo_cow_need(&c->cow, key, key) ?: -ENODATA;
+			ret = vmo_cow_need(&c->cow, key, key, VMO_WANT_WRITE) ?: -ENODATA;
 	} while (ret == -ENODATA);
 	return ret;
 }
@@ -155,7 +199,7 @@ static int read_at(struct content *c, pgoff_t key, u64 *data)
 
 	while (absent(c, key)) {
 		CHECK(tries++ < 10);
-		ret = vmo_cow_need(&c->cow, key, key);
+		ret = vmo_cow_need(&c->cow, key, key, VMO_WANT_READ);
 		if (ret)
 			return ret;
 	}
@@ -205,11 +249,11 @@ static void t_pin(void)
 	struct content *c = begin(KEYS);
 
 	extra = 3;
-	CHECK(!vmo_cow_pin(&c->cow, 4, L + 4) && nr_told == 1);
+	CHECK(!vmo_cow_pin(&c->cow, 4, L + 4, true) && nr_told == 1);
 	CHECK(get(c, 10) == 0 && page_at(c, 10) && !absent(c, L + 7) && absent(c, L + 8));
 	CHECK(atomic64_read(&c->cow.pins) == L + 1);
 	answer_error = -EIO;
-	CHECK(vmo_cow_pin(&c->cow, L + 2, 2 * L + 4) == -EIO);
+	CHECK(vmo_cow_pin(&c->cow, L + 2, 2 * L + 4, true) == -EIO);
 	CHECK(atomic64_read(&c->cow.pins) == L + 1);
 	vmo_cow_unpin(&c->cow, 4, L + 4);
 	end(c);
@@ -258,7 +302,7 @@ static void t_supply_refused(void)
 	struct content *c = begin(KEYS);
 
 	put(aux, 3, 1, 0);
-	CHECK(!vmo_cow_pin(&aux->cow, 3, 3));
+	CHECK(!vmo_cow_pin(&aux->cow, 3, 3, true));
 	CHECK(vmo_cow_supply(&c->cow, 0, &aux->cow, 2, &(pgoff_t){ 2 }) == -EBADFD);
 	vmo_cow_unpin(&aux->cow, 3, 3);
 	CHECK(vmo_cow_supply(&c->cow, KEYS - 1, &aux->cow, 2, &(pgoff_t){ 2 }) == -ERANGE);
@@ -294,8 +338,8 @@ static void t_zero(void)
 	u64 data;
 
 	CHECK(!write_at(c, 1, 5, VMO_OWN_WRITABLE) && !supply(&c->cow, 2, 3));
-	CHECK(!vmo_cow_pin(&c->cow, 5, 5));
-	CHECK(vmo_cow_ask(&c->cow, 6, 9, &waiter) == 1);
+	CHECK(!vmo_cow_pin(&c->cow, 5, 5, true));
+	CHECK(vmo_cow_ask(&c->cow, 6, 9, VMO_WANT_READ, &waiter) == 1);
 	nr_told = 0;
 	CHECK(!vmo_cow_zero(&c->cow, 0, 2 * L));
 	CHECK(!nr_told && vmo_source_leave(c->cow.source, &waiter) && !waiter.error);
@@ -317,7 +361,8 @@ static void t_resize(void)
 	struct vmo_waiter waiter = { .wake = on_wake };
 	u64 data;
 
-	CHECK(!supply(&c->cow, L, 2 * L) && vmo_cow_ask(&c->cow, 3 * L, 4 * L, &waiter) == 1);
+	CHECK(!supply(&c->cow, L, 2 * L));
+	CHECK(vmo_cow_ask(&c->cow, 3 * L, 4 * L, VMO_WANT_READ, &waiter) == 1);
 	CHECK(!vmo_cow_resize(&c->cow, L + 2));
 	CHECK(vmo_source_leave(c->cow.source, &waiter) && !waiter.error);
 	CHECK(!vmo_cow_resize(&c->cow, KEYS));
@@ -341,7 +386,7 @@ static void t_detach(void)
 	CHECK(!supply(&c->cow, 0, L + 3) && !vmo_cow_commit(&c->cow, 0, 3));
 	CHECK(!write_at(c, 1, 5, VMO_OWN_WRITTEN) && !write_at(c, L, 6, VMO_OWN_WRITABLE));
 	CHECK(!vmo_cow_zero(&c->cow, 2, 2));
-	CHECK(vmo_cow_ask(&c->cow, 3 * L, 4 * L, &waiter) == 1);
+	CHECK(vmo_cow_ask(&c->cow, 3 * L, 4 * L, VMO_WANT_READ, &waiter) == 1);
 	content_reset(c);
 	CHECK(!vmo_cow_detach(&c->cow) && c->unmaps);
 	CHECK(vmo_source_leave(c->cow.source, &waiter) && waiter.error == -EBADFD);
@@ -370,7 +415,7 @@ static bool dirty_is(struct content *c, pgoff_t first, pgoff_t last, bool zero)
 	pgoff_t at[3] = { KEYS }, key = 0;
 
 	while (key < KEYS && at[0] == KEYS)
-		CHECK(!vmo_cow_dirty(&c->cow, &key, KEYS - 1, first_dirty, at));
+		CHECK(!vmo_cow_dirty_ranges(&c->cow, &key, KEYS - 1, first_dirty, at));
 	return at[0] == first && (first == KEYS || (at[1] == last && at[2] == zero));
 }
 
@@ -398,7 +443,7 @@ static void t_writeback(void)
 	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, KEYS - 1, false));
 	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 5, 5, false));
 	vmo_page_put(page);
-	CHECK(!vmo_cow_pin(&c->cow, 6, 6));
+	CHECK(!vmo_cow_pin(&c->cow, 6, 6, true));
 	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, KEYS - 1, false));
 	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 6, 6, false));
 	vmo_cow_unpin(&c->cow, 6, 6);
@@ -436,6 +481,131 @@ static void t_writeback_zeroes(void)
 	CHECK(!vmo_cow_resize(&c->cow, 4 * L) && !vmo_cow_resize(&c->cow, KEYS));
 	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 3 * L, KEYS - 1, true));
 	CHECK(!vmo_cow_detach(&c->cow) && !absent(c, 3 * L) && absent(c, 2 * L));
+	end(c);
+}
+
+/* P31, T2: the server is asked before clean pages and zeroes are written, not committed. */
+static void t_trap(void)
+{
+	struct content *c = begin_with(KEYS, true);
+	u64 data;
+
+	CHECK(!supply(&c->cow, 0, 2 * L) && !read_at(c, 5, &data) && !nr_told);
+	CHECK(!vmo_cow_commit(&c->cow, 0, 3) && !nr_trapped && dirty_is(c, KEYS, 0, false));
+	CHECK(!write_at(c, 5, 50, VMO_OWN_WRITTEN) && nr_trapped == 1);
+	CHECK(told.type == VMO_ASK_DIRTY && told.first == 5 && told.last == 5);
+	CHECK(dirty_is(c, 5, 5, false) && !write_at(c, 5, 51, VMO_OWN_WRITABLE));
+	CHECK(nr_trapped == 1 && !write_at(c, 10, 1, VMO_OWN_TO_WRITE) && nr_trapped == 2);
+	/* READ is always before DIRTY. */
+	CHECK(!write_at(c, 4 * L, 1, VMO_OWN_WRITTEN) && nr_trapped == 3 && nr_told == 4);
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 0, KEYS - 1, false));
+	CHECK(!write_at(c, 5, 52, VMO_OWN_WRITTEN) && nr_trapped == 4);
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1) && dirty_is(c, 5, 5, false));
+	/* O4: zeroes are dirty without asking, but not written so. */
+	CHECK(!vmo_cow_zero(&c->cow, 6, 9) && nr_trapped == 4);
+	CHECK(!vmo_cow_commit(&c->cow, 6, 6) && nr_trapped == 5 && page_at(c, 6));
+	CHECK(!write_at(c, 7, 70, VMO_OWN_WRITTEN) && nr_trapped == 6 && get(c, 7) == 70);
+	CHECK(!vmo_cow_pin(&c->cow, 12, 14, false) && nr_trapped == 6);
+	CHECK(!vmo_cow_zero(&c->cow, 12, 14) && nr_trapped == 9 && !get(c, 13));
+	CHECK(!vmo_cow_pin(&c->cow, 15, 16, true) && nr_trapped == 10);
+	vmo_cow_unpin(&c->cow, 12, 16);
+	answer_error = -ENOSPC;
+	CHECK(write_at(c, 20, 1, VMO_OWN_WRITTEN) == -ENOSPC && !read_at(c, 20, &data));
+	answer_error = 0;
+	CHECK(!vmo_cow_detach(&c->cow) && write_at(c, 8, 1, VMO_OWN_WRITTEN) == -EBADFD);
+	CHECK(!write_at(c, 5, 53, VMO_OWN_WRITTEN));
+	end(c);
+}
+
+/* P12, P32: DIRTY is for runs of what is known and not dirty; all of it, or nothing. */
+static void t_dirty(void)
+{
+	struct content *c = begin_with(KEYS, true);
+	struct vmo_waiter waiter = { .wake = on_wake };
+
+	CHECK(!supply(&c->cow, 0, L - 1) && !supply(&c->cow, L + 4, 3 * L - 1));
+	CHECK(vmo_cow_ask(&c->cow, 1, KEYS - 1, VMO_WANT_WRITE, &waiter) == 1);
+	CHECK(vmo_queue_take(&queue, &told, 1) == 1 && told.first == 1 && told.last == L - 1);
+	CHECK(vmo_cow_dirty(&c->cow, 0, L) == -ENOENT && dirty_is(c, KEYS, 0, false));
+	CHECK(vmo_source_leave(c->cow.source, &waiter) && !waiter.error);
+	CHECK(vmo_cow_dirty(&c->cow, 0, KEYS) == -ERANGE);
+	CHECK(!vmo_cow_dirty(&c->cow, 2, L - 1) && dirty_is(c, 2, 2, false));
+	CHECK(page_at(c, 3) && get(c, 3) == 0 && get(c, 4) == 1004);
+	CHECK(vmo_cow_ask(&c->cow, 0, KEYS - 1, VMO_WANT_WRITE, &waiter) == 1);
+	CHECK(vmo_queue_take(&queue, &told, 1) == 1 && told.first == 0 && told.last == 1);
+	CHECK(!vmo_cow_dirty(&c->cow, 0, 0));
+	CHECK(vmo_source_leave(c->cow.source, &waiter) && !waiter.error);
+	CHECK(!vmo_cow_resize(&c->cow, 3 * L) && !vmo_cow_resize(&c->cow, KEYS));
+	CHECK(!vmo_cow_zero(&c->cow, 2 * L, 2 * L + 2));
+	CHECK(!vmo_cow_dirty(&c->cow, 2 * L, 5 * L - 1));
+	CHECK(!write_at(c, 2 * L + 1, 6, VMO_OWN_WRITTEN) && !nr_trapped);
+	CHECK(page_at(c, 4 * L) && !get(c, 4 * L) && !page_at(c, 5 * L));
+	CHECK(!vmo_cow_detach(&c->cow) && vmo_cow_dirty(&c->cow, 0, 1) == -EBADFD);
+	end(c);
+}
+
+static struct content *written;
+
+static void write_again(struct vmo_cow_pages *cow)
+{
+	CHECK(cow == &written->cow && !write_at(written, 5, nr_need, VMO_OWN_WRITTEN));
+}
+
+static struct page *held;
+
+static void let_go(struct vmo_cow_pages *cow)
+{
+	if (held)
+		vmo_page_put(held);
+	held = NULL;
+}
+
+/* What was dirty when it was called; whatever is written since may stay so. */
+static void t_sync(void)
+{
+	struct content *c = begin(KEYS);
+
+	CHECK(!vmo_cow_sync(&c->cow, 0, KEYS - 1) && !nr_told);
+	CHECK(!supply(&c->cow, 0, L) && !write_at(c, 5, 1, VMO_OWN_WRITTEN));
+	CHECK(!write_at(c, L, 2, VMO_OWN_WRITABLE) && !vmo_cow_zero(&c->cow, 7, 8));
+	CHECK(!vmo_cow_sync(&c->cow, 6, 6) && !nr_told);
+	CHECK(!vmo_cow_sync(&c->cow, 0, ~0UL) && nr_told == 1 && dirty_is(c, KEYS, 0, false));
+	CHECK(told.first == 5);
+	written = c;
+	during = write_again;
+	CHECK(!write_at(c, 5, 3, VMO_OWN_WRITTEN) && !vmo_cow_sync(&c->cow, 0, KEYS - 1));
+	CHECK(nr_told == 2 && dirty_is(c, 5, 5, false));
+	/* One that began before the last write does not count. */
+	during = NULL;
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 5, 5, false));
+	CHECK(!write_at(c, 5, 9, VMO_OWN_WRITTEN));
+	CHECK(!vmo_cow_sync(&c->cow, 0, KEYS - 1) && nr_told == 3 && dirty_is(c, KEYS, 0, false));
+	/* One that was begun after it does. */
+	CHECK(!write_at(c, 5, 9, VMO_OWN_WRITTEN));
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 5, 5, false));
+	CHECK(!vmo_cow_sync(&c->cow, 0, KEYS - 1) && nr_told == 4 && dirty_is(c, KEYS, 0, false));
+	sync_piece = 0;
+	CHECK(!write_at(c, 5, 9, VMO_OWN_WRITTEN) && !write_at(c, L, 9, VMO_OWN_WRITTEN));
+	CHECK(!vmo_cow_resize(&c->cow, 4 * L) && !vmo_cow_resize(&c->cow, KEYS));
+	during = write_again;
+	CHECK(!vmo_cow_sync(&c->cow, 0, 2 * KEYS) && dirty_is(c, 5, 5, false));
+	CHECK(absent(c, KEYS - 1));
+	during = NULL;
+	/* What is held is not clean, however often the server tries: it is asked again. */
+	CHECK(!write_at(c, 5, 9, VMO_OWN_WRITABLE));
+	held = page_at(c, 5);
+	vmo_page_get(held);
+	during = let_go;
+	nr_told = 0;
+	CHECK(!vmo_cow_sync(&c->cow, 0, KEYS - 1) && nr_told == 2 && dirty_is(c, KEYS, 0, false));
+	during = NULL;
+	CHECK(!write_at(c, 5, 9, VMO_OWN_WRITTEN));
+	answer_error = -EIO;
+	CHECK(vmo_cow_sync(&c->cow, 0, KEYS - 1) == -EIO && dirty_is(c, 5, 5, false));
+	answer_error = 0;
+	CHECK(!vmo_cow_sync(&c->cow, 0, KEYS - 1) && dirty_is(c, KEYS, 0, false));
+	CHECK(!write_at(c, 5, 9, VMO_OWN_WRITTEN) && !vmo_cow_detach(&c->cow));
+	CHECK(vmo_cow_sync(&c->cow, 0, KEYS - 1) == -EBADFD && !vmo_cow_sync(&c->cow, 0, 4));
 	end(c);
 }
 
@@ -487,12 +657,22 @@ static int do_commit(struct content *c)
 
 static int do_need(struct content *c)
 {
-	return absent(c, L) ? vmo_cow_need(&c->cow, L, L) : 0;
+	return absent(c, L) ? vmo_cow_need(&c->cow, L, L, VMO_WANT_READ) : 0;
 }
 
 static int do_detach(struct content *c)
 {
 	return vmo_cow_detach(&c->cow);
+}
+
+static int do_dirty(struct content *c)
+{
+	return vmo_cow_dirty(&c->cow, L + 3, L + 5);
+}
+
+static int do_sync(struct content *c)
+{
+	return vmo_cow_sync(&c->cow, 0, KEYS - 1);
 }
 
 static void fail_each(int (*run)(struct content *c))
@@ -503,7 +683,7 @@ static void fail_each(int (*run)(struct content *c))
 	int ret;
 
 	for (nth = 1; failed; nth++) {
-		c = begin(KEYS);
+		c = begin_with(KEYS, run == do_dirty);
 		CHECK(!supply(&c->cow, L + 3, L + 5));
 		CHECK(!write_at(c, 4, 1, VMO_OWN_WRITTEN));
 		fill_aux(0, 3 * L);
@@ -531,6 +711,8 @@ static void t_failnth(void)
 	fail_each(do_commit);
 	fail_each(do_need);
 	fail_each(do_detach);
+	fail_each(do_dirty);
+	fail_each(do_sync);
 }
 
 /* ---- at random ------------------------------------------------------------ */
@@ -546,7 +728,7 @@ static struct {
 	u64 data;
 } model[KEYS_MAX];
 static pgoff_t model_end, model_limit, model_next;
-static bool detached;
+static bool detached, trap;
 static u64 rng;
 
 static u64 random64(void)
@@ -598,7 +780,7 @@ static void check_dirty(struct content *c)
 
 	memset(reported, 0, sizeof(reported));
 	while (key < KEYS) {
-		CHECK(!vmo_cow_dirty(&c->cow, &key, KEYS - 1, report, &room));
+		CHECK(!vmo_cow_dirty_ranges(&c->cow, &key, KEYS - 1, report, &room));
 		room = room < 0 ? 100 : room;
 	}
 	for (key = 0; key < KEYS; key++) {
@@ -627,9 +809,15 @@ static void know_run(pgoff_t first, pgoff_t last)
 		know(first);
 }
 
+/* Is there somebody who would have to be asked before it is written? */
+static bool is_trapped(struct content *c, pgoff_t key)
+{
+	return trap && !(page_at(c, key) && model[key].unknown == DIRTY);
+}
+
 static void op_access(struct content *c, pgoff_t key)
 {
-	bool write = below(2), ask = model[key].kind == ABSENT;
+	bool write = below(2), ask = model[key].kind == ABSENT || (write && is_trapped(c, key));
 	unsigned int flags = below(2) ? VMO_OWN_WRITTEN : VMO_OWN_WRITABLE;
 	u64 data = 0;
 	int ret;
@@ -641,7 +829,7 @@ static void op_access(struct content *c, pgoff_t key)
 		return;
 	}
 	CHECK(!ret);
-	if (ask)
+	if (model[key].kind == ABSENT)
 		know_run(key, key + extra);
 	if (!write) {
 		CHECK(data == model[key].data);
@@ -682,6 +870,10 @@ static void op_commit(struct content *c, pgoff_t first, pgoff_t last)
 	for (key = first; key <= last; key++) {
 		if (model[key].kind == ABSENT && detached)
 			break;
+		/* Dirty zeroes without a page; by now they have one if that was possible. */
+		if (trap && detached && !page_at(c, key) &&
+		    (model[key].kind == GROWN || model[key].unknown == DIRTY))
+			break;
 		know(key);
 		if (model[key].kind == GROWN)
 			model_set(key, KNOWN, DIRTY, 0);
@@ -703,9 +895,8 @@ static void op_resize(struct content *c, pgoff_t end)
 	model_end = end;
 }
 
-static void op_begin(struct content *c, pgoff_t first, pgoff_t last)
+static void model_begin(struct content *c, pgoff_t first, pgoff_t last, bool zeroes)
 {
-	bool zeroes = below(2);
 	pgoff_t key;
 
 	for (key = first; key <= last; key++)
@@ -713,17 +904,23 @@ static void op_begin(struct content *c, pgoff_t first, pgoff_t last)
 			model[key].unknown = AWAITING;
 	if (first <= model_limit && last >= model_limit)
 		model_next = max(model_next, last + 1);
+}
+
+static void op_begin(struct content *c, pgoff_t first, pgoff_t last)
+{
+	bool zeroes = below(2);
+
+	model_begin(c, first, last, zeroes);
 	CHECK(!vmo_cow_writeback_begin(&c->cow, first, last, zeroes));
 }
 
-static void op_end(struct content *c, pgoff_t first, pgoff_t last)
+static void model_finish(pgoff_t first, pgoff_t last)
 {
 	pgoff_t key, next = min(model_next, model_end);
 
 	for (key = first; key <= last; key++)
 		if (model[key].unknown == AWAITING)
 			model[key].unknown = CLEAN;
-	CHECK(!vmo_cow_writeback_end(&c->cow, first, last));
 	if (next <= model_limit || first > model_limit || last < model_limit)
 		return;
 	for (key = model_limit; key < next; key++) {
@@ -733,6 +930,49 @@ static void op_end(struct content *c, pgoff_t first, pgoff_t last)
 	}
 	model_limit = next;
 	model_next = 0;
+}
+
+static void op_end(struct content *c, pgoff_t first, pgoff_t last)
+{
+	model_finish(first, last);
+	CHECK(!vmo_cow_writeback_end(&c->cow, first, last));
+}
+
+static void op_sync(struct content *c, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first;
+
+	while (key <= last && model[key].kind != GROWN && model[key].unknown == CLEAN)
+		key++;
+	if (last >= model_limit)
+		key = min(key, model_limit);
+	if (key > last) {
+		nr_told = 0;
+		CHECK(!vmo_cow_sync(&c->cow, first, last) && !nr_told);
+	} else if (detached) {
+		CHECK(vmo_cow_sync(&c->cow, first, last) == -EBADFD);
+	} else {
+		/* The server does all of it at once. */
+		model_begin(c, key, last, false);
+		model_finish(key, last);
+		CHECK(!vmo_cow_sync(&c->cow, first, last));
+	}
+}
+
+static void op_dirty(struct content *c, pgoff_t first, pgoff_t last)
+{
+	pgoff_t key = first;
+
+	while (key <= last && model[key].kind != ABSENT)
+		key++;
+	if (detached || key <= last) {
+		CHECK(vmo_cow_dirty(&c->cow, first, last) == (detached ? -EBADFD : -ENOENT));
+		return;
+	}
+	for (key = first; key <= last; key++)
+		model_set(key, KNOWN, DIRTY, model[key].data);
+	CHECK(!vmo_cow_dirty(&c->cow, first, last));
+	CHECK(page_at(c, first) && page_at(c, last));
 }
 
 static void op_detach(struct content *c)
@@ -772,6 +1012,13 @@ static void one_operation(struct content *c)
 	case 60 ... 69:
 		op_end(c, below(4) ? first : 0, below(4) ? last : model_end - 1);
 		break;
+	case 40 ... 44:
+		op_sync(c, below(4) ? first : 0, below(4) ? last : model_end - 1);
+		break;
+	case 45 ... 49:
+		if (trap)
+			op_dirty(c, first, last);
+		break;
 	case 36:
 		op_resize(c, below(KEYS));
 		break;
@@ -796,7 +1043,8 @@ static void t_random(void)
 	int i;
 
 	while (done < operations) {
-		c = begin(KEYS);
+		trap = below(2);
+		c = begin_with(KEYS, trap);
 		memset(model, 0, sizeof(model));
 		model_end = KEYS;
 		model_limit = KEYS;
@@ -833,6 +1081,9 @@ int main(int argc, char **argv)
 		{ "p50: detach keeps what was written", t_detach },
 		{ "p30 n5: writing back", t_writeback },
 		{ "p40 p42 p43 p44: writing zeroes back", t_writeback_zeroes },
+		{ "p31 t2 o4 p50: the server is asked before a write", t_trap },
+		{ "p12 p32: letting write", t_dirty },
+		{ "fsync waits for what was written", t_sync },
 		{ "p51: a closed pager leaves what it supplied", t_closed },
 		{ "all of it may be data", t_seek },
 		{ "each allocation and wait fails in turn", t_failnth },

@@ -302,6 +302,14 @@ struct interval_tree_node *interval_tree_iter_first(struct rb_root_cached *root,
 	return node && node->start <= last ? node : NULL;
 }
 
+struct interval_tree_node *interval_tree_iter_next(struct interval_tree_node *node,
+						   unsigned long start, unsigned long last)
+{
+	struct rb_root_cached rest = { node->next };
+
+	return interval_tree_iter_first(&rest, start, last);
+}
+
 void vmo_count_visit(void)
 {
 	count(&shim.visits, 1);

@@ -21,7 +21,7 @@ static const struct vmo_queue_ops queue_ops = { .ready = on_ready };
 
 static void on_wake(struct vmo_waiter *waiter)
 {
-	CHECK(shim_holds_leaf() && !waiter->request);
+	CHECK(shim_holds_leaf());
 	nr_woken++;
 }
 
@@ -162,14 +162,20 @@ static void t_early(void)
 	begin();
 	CHECK(!ask(&a, VMO_ASK_READ, 10, 19));
 	CHECK(vmo_queue_take(&queue, told, 8) == 1);
-	vmo_source_answer(source, VMO_ASK_READ, 11, 12);
+	vmo_source_answer(source, VMO_ASK_READ, 18, 19);
 	CHECK(a.request);
 	vmo_source_answer(source, VMO_ASK_READ, 8, 10);
 	CHECK(!a.request && !a.error);
 	CHECK(!ask(&b, VMO_ASK_READ, 13, 40) && b.request);
 	CHECK(!vmo_queue_take(&queue, told, 8));
-	vmo_source_answer(source, VMO_ASK_READ, 13, 19);
+	vmo_source_answer(source, VMO_ASK_READ, 13, 17);
 	CHECK(!b.request);
+	/* What was answered is not asked for any more, so who needs it anew asks. */
+	CHECK(!ask(&a, VMO_ASK_DIRTY, 10, 19) && vmo_queue_take(&queue, told, 8) == 1);
+	vmo_source_answer(source, VMO_ASK_DIRTY, 10, 14);
+	CHECK(!ask(&b, VMO_ASK_DIRTY, 12, 19) && vmo_queue_take(&queue, told, 8) == 1);
+	CHECK(is(&told[0], VMO_ASK_DIRTY, 12, 14));
+	vmo_source_answer(source, VMO_ASK_DIRTY, 10, 19);
 	/* All of it is answered: who needs more asks anew. */
 	CHECK(!ask(&b, VMO_ASK_READ, 13, 19));
 	CHECK(vmo_queue_take(&queue, told, 8) == 1 && is(&told[0], VMO_ASK_READ, 13, 19));
@@ -192,6 +198,28 @@ static void t_withdrawn(void)
 	CHECK(!ask(&a, VMO_ASK_READ, 1, 4));
 	vmo_source_answer(source, VMO_ASK_READ, 1, 1);
 	CHECK(!a.request && !vmo_queue_take(&queue, told, 8));
+	end();
+}
+
+/* Each who waits for what was written to be known has a request, and is poked. */
+static void t_sync(void)
+{
+	struct vmo_waiter a, b;
+
+	begin();
+	CHECK(!ask(&a, VMO_ASK_SYNC, 0, 99) && vmo_queue_take(&queue, told, 8) == 1);
+	CHECK(!ask(&b, VMO_ASK_SYNC, 5, 50) && vmo_queue_take(&queue, told, 8) == 1);
+	CHECK(is(&told[0], VMO_ASK_SYNC, 5, 50));
+	vmo_source_poke(source, 1, 9);
+	CHECK(nr_woken == 1 && a.request && b.request);
+	CHECK(vmo_source_move(source, &a, 60));
+	vmo_source_poke(source, 55, 99);
+	CHECK(nr_woken == 2 && b.request);
+	/* Whatever part of it fails: they wait for all. */
+	vmo_source_fail(source, 50, 50, -EIO);
+	CHECK(a.error == -EIO && b.error == -EIO && !vmo_source_move(source, &a, 70));
+	CHECK(!ask(&a, VMO_ASK_SYNC, 0, 99) && !vmo_source_leave(source, &a));
+	CHECK(!vmo_queue_take(&queue, told, 8));
 	end();
 }
 
@@ -271,7 +299,6 @@ struct model_asked {
 	int source;
 	unsigned int type;
 	pgoff_t first, last;
-	unsigned long missing;
 	u64 order;		/* of being told */
 };
 
@@ -358,7 +385,8 @@ static void op_ask(void)
 		return;
 	}
 	for (int a = 0; a < ASKED; a++) {
-		if (!overlaps(&asked[a], s, first, last) || asked[a].type != type)
+		if (!overlaps(&asked[a], s, first, last) || asked[a].type != type ||
+		    type == VMO_ASK_SYNC)
 			continue;
 		if (asked[a].first <= first)
 			found = a;
@@ -374,7 +402,7 @@ static void op_ask(void)
 		return;
 	if (found < 0)
 		found = add_asked((struct model_asked){ .source = s, .type = type,
-				  .first = first, .last = stop, .missing = stop - first + 1 });
+				  .first = first, .last = stop });
 	waiters[i].waits = true;
 	waiters[i].asked = found;
 	waiters[i].source = s;
@@ -397,24 +425,71 @@ static void op_leave(void)
 		asked[waiters[i].asked].used = false;
 }
 
+/* Somebody waits for a key of @a below @key. */
+static bool needed_below(int a, pgoff_t key)
+{
+	for (int i = 0; i < WAITERS; i++)
+		if (waiters[i].waits && waiters[i].asked == a && waiters[i].key < key)
+			return true;
+	return false;
+}
+
+/* What is left of a request is its head, or its tail if nobody waits in the former. */
+static void answer_model(int a, pgoff_t first, pgoff_t last)
+{
+	bool head = first > asked[a].first, tail = last < asked[a].last;
+
+	if (head && tail && !needed_below(a, first))
+		head = false;
+	if (head)
+		asked[a].last = first - 1;
+	else if (tail)
+		asked[a].first = last + 1;
+	else
+		asked[a].used = false;
+	if (!asked[a].used)
+		wake_model(a, 0, LAST, 0, true);
+	if (asked[a].first)
+		wake_model(a, 0, asked[a].first - 1, 0, false);
+	wake_model(a, asked[a].last + 1, LAST, 0, false);
+	if (!asked[a].handed && !needed(a))
+		asked[a].used = false;
+}
+
 static void op_answer(void)
 {
 	pgoff_t first = rnd(KEYS), last = first + rnd(KEYS - first);
-	unsigned int type = rnd(VMO_ASK_TYPES);
+	unsigned int type = rnd(VMO_ASK_SYNC);
 	int s = rnd(SOURCES);
 
 	vmo_source_answer(sources[s].real, type, first, last);
-	for (int a = 0; a < ASKED; a++) {
-		unsigned long hit;
+	for (int a = 0; a < ASKED; a++)
+		if (overlaps(&asked[a], s, first, last) && asked[a].type == type)
+			answer_model(a, first, last);
+}
 
-		if (!overlaps(&asked[a], s, first, last) || asked[a].type != type)
-			continue;
-		hit = min(last, asked[a].last) - max(first, asked[a].first) + 1;
-		asked[a].missing -= min(asked[a].missing, hit);
-		wake_model(a, first, last, 0, !asked[a].missing);
-		if (!asked[a].missing || (!asked[a].handed && !needed(a)))
-			asked[a].used = false;
-	}
+/* Only who waits for the server to know what was written is poked, and waits on. */
+static void op_poke(void)
+{
+	pgoff_t first = rnd(KEYS), last = first + rnd(KEYS - first), to;
+	int s = rnd(SOURCES), i = rnd(WAITERS), want = 0;
+
+	for (int w = 0; w < WAITERS; w++)
+		want += waiters[w].waits && waiters[w].source == s &&
+			asked[waiters[w].asked].type == VMO_ASK_SYNC &&
+			waiters[w].key >= first && waiters[w].key <= last;
+	want += nr_woken;
+	vmo_source_poke(sources[s].real, first, last);
+	CHECK(nr_woken == want);
+	if (!waiters[i].real.wake || !sources[waiters[i].source].real)
+		return;
+	if (waiters[i].waits && asked[waiters[i].asked].type != VMO_ASK_SYNC)
+		return;
+	to = asked[waiters[i].asked].first;
+	to += rnd(asked[waiters[i].asked].last - to + 1);
+	CHECK(vmo_source_move(sources[waiters[i].source].real, &waiters[i].real, to) ==
+	      waiters[i].waits);
+	waiters[i].key = waiters[i].waits ? to : waiters[i].key;
 }
 
 static void end_model(int s, pgoff_t first, pgoff_t last, int error)
@@ -422,6 +497,8 @@ static void end_model(int s, pgoff_t first, pgoff_t last, int error)
 	for (int a = 0; a < ASKED; a++) {
 		if (!overlaps(&asked[a], s, first, last))
 			continue;
+		if (asked[a].type == VMO_ASK_SYNC)
+			wake_model(a, 0, LAST, error, true);
 		wake_model(a, first, last, error, true);
 		asked[a].used = false;
 	}
@@ -554,7 +631,7 @@ static void t_model(void)
 {
 	static void (*const ops[])(void) = {
 		op_ask, op_ask, op_ask, op_ask, op_answer, op_answer, op_leave, op_fail,
-		op_take, op_take, op_give_back,
+		op_poke, op_take, op_take, op_give_back,
 	};
 
 	nr_ready = 0;
@@ -588,6 +665,7 @@ int main(int argc, char **argv)
 		{ "p10: a request, told and answered", t_one },
 		{ "p11: overlapping requests", t_overlap },
 		{ "p13: early wake-up, and the rest is joined", t_early },
+		{ "sync: each its own request, and poked", t_sync },
 		{ "p3 p15: withdrawn, and asked again", t_withdrawn },
 		{ "p20 p21: failures and cuts", t_fail },
 		{ "p50 p51 p53: the ends of server, source and pager", t_lives },

@@ -607,10 +607,11 @@ static void t_pin(void)
 	struct content *a = content_new(0, 5 * L), *b;
 	struct page *page = put(a, L + 1, 7, 0);
 
-	CHECK(!vmo_cow_pin(&a->cow, L - 1, L + 1) && !vmo_cow_pin(&a->cow, L + 1, L + 1));
+	CHECK(!vmo_cow_pin(&a->cow, L - 1, L + 1, true));
+	CHECK(!vmo_cow_pin(&a->cow, L + 1, L + 1, true));
 	CHECK(page_at(a, L + 1) == page && page->pins == 2 && page->refs == 3);
 	CHECK(atomic64_read(&a->cow.pins) == 4 && shim.pages == 3);
-	CHECK(vmo_cow_pin(&a->cow, 5 * L - 1, 5 * L) == -ERANGE);
+	CHECK(vmo_cow_pin(&a->cow, 5 * L - 1, 5 * L, true) == -ERANGE);
 	CHECK(atomic64_read(&a->cow.pins) == 4);
 	CHECK(vmo_cow_remove(&a->cow, 0, 5 * L - 1) == -EBADFD);
 	CHECK(vmo_cow_remove(&a->cow, L + 1, L + 1) == -EBADFD);
@@ -640,13 +641,13 @@ static void t_pin_most(void)
 	int i;
 
 	for (i = 0; i < 65535; i++)
-		CHECK(!vmo_cow_pin(&c->cow, 2, 2));
-	CHECK(vmo_cow_pin(&c->cow, 2, 2) == -EAGAIN);
-	CHECK(vmo_cow_pin(&c->cow, 0, 3) == -EAGAIN);
+		CHECK(!vmo_cow_pin(&c->cow, 2, 2, true));
+	CHECK(vmo_cow_pin(&c->cow, 2, 2, true) == -EAGAIN);
+	CHECK(vmo_cow_pin(&c->cow, 0, 3, true) == -EAGAIN);
 	CHECK(atomic64_read(&c->cow.pins) == 65535);
 	CHECK(page_at(c, 1)->pins == 0 && page_at(c, 2)->shares == 1);
 	vmo_cow_unpin(&c->cow, 2, 2);
-	CHECK(!vmo_cow_pin(&c->cow, 0, 3));
+	CHECK(!vmo_cow_pin(&c->cow, 0, 3, true));
 	vmo_cow_unpin(&c->cow, 0, 3);
 	for (i = 0; i < 65534; i++)
 		vmo_cow_unpin(&c->cow, 2, 2);
@@ -664,7 +665,8 @@ static void t_zero(void)
 	for (i = 0; i < 5 * L; i++)
 		put(a, i, i + 1, 0);
 	pinned = page_at(a, 2 * L);
-	CHECK(!vmo_cow_pin(&a->cow, 2 * L, 2 * L) && !vmo_cow_pin(&a->cow, 2 * L, 2 * L));
+	CHECK(!vmo_cow_pin(&a->cow, 2 * L, 2 * L, true));
+	CHECK(!vmo_cow_pin(&a->cow, 2 * L, 2 * L, true));
 	CHECK(!vmo_cow_zero(&a->cow, L / 2, 4 * L - 1));
 	for (i = 0; i < 5 * L; i++)
 		CHECK(get(a, i) == (i < L / 2 || i >= 4 * L ? i + 1 : 0));
@@ -746,7 +748,7 @@ static void t_pin_bad(void)
 	struct content *a = content_new(0, L), *b = content_new(0, L);
 	struct page *page = put(a, 1, 7, 0);
 
-	CHECK(!vmo_cow_pin(&a->cow, 1, 1));
+	CHECK(!vmo_cow_pin(&a->cow, 1, 1, true));
 	page->poisoned = true;
 	CHECK(vmo_cow_snapshot(&a->cow, &b->cow, VMO_KEY_MAX, true) == -EIO);
 	CHECK(!b->cow.tree.root && page->shares == 1);
@@ -886,7 +888,7 @@ static void t_transfer_refused(void)
 	CHECK(transfer(b, 0, a, 4 * L - 1, 2) == -ERANGE);
 	CHECK(transfer(a, 4 * L - 1, b, 0, 2) == -ERANGE);
 	CHECK(transfer(b, 0, a, 4, ~0UL) == -ERANGE);
-	CHECK(!vmo_cow_pin(&a->cow, 9, 9));
+	CHECK(!vmo_cow_pin(&a->cow, 9, 9, true));
 	CHECK(transfer(b, 0, a, 4, 3 * L) == -EBADFD && transfer(a, 4, b, 0, 3 * L) == -EBADFD);
 	CHECK(!transfer(b, 0, a, 10, 2) && page_at(a, 9) == page);
 	vmo_cow_unpin(&a->cow, 9, 9);
@@ -941,7 +943,7 @@ static void t_walk(void)
 	b = content_snapshot(a, 0, VMO_KEY_MAX);
 	put(a, 2, 1, VMO_OWN_WRITABLE);
 	put(a, 3, 1, 0);
-	CHECK(!vmo_cow_pin(&a->cow, 4, 4));
+	CHECK(!vmo_cow_pin(&a->cow, 4, 4, true));
 	while (key < VMO_KEY_MAX)
 		CHECK(!vmo_cow_walk(&a->cow, &key, VMO_KEY_MAX - 1, walked, &w));
 	CHECK(key == VMO_KEY_MAX && w.next == key && w.calls < 4 * (int)L);

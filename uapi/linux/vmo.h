@@ -23,7 +23,7 @@
  * not written, but for VMO_READ and VMO_WRITE; nor is that of one that has
  * nothing to answer (VMO_OP_RANGE, VMO_RESIZE, VMO_TRANSFER, VMO_REWIND, VMO_NAME with
  * VMO_NAME_SET, VMO_PAGER_SUPPLY, VMO_PAGER_FAIL, VMO_PAGER_DETACH,
- * VMO_PAGER_WRITEBACK).
+ * VMO_PAGER_WRITEBACK, VMO_PAGER_DIRTY).
  *
  * Whatever needs memory of an object with a pager may besides fail as the server says
  * (EIO, EBADMSG, ENOSPC, ENOBUFS, EBADFD), with EBADFD if nobody is to be asked any more,
@@ -120,6 +120,9 @@ struct vmo_probe {
  * struct vmo_pager_create. Not together with VMO_CREATE_LONGTERM (EINVAL). A @pager_fd that
  * is not open is EBADF, one that is no pager EINVAL. (P1)
  *
+ * %VMO_CREATE_TRAP_DIRTY: only with VMO_CREATE_PAGER (EINVAL). Whoever is about to write a
+ * page that is not dirty waits until the server has said VMO_PAGER_DIRTY. (P31)
+ *
  * The caller needs /dev/vmo open for writing (EACCES).
  */
 struct vmo_create {
@@ -136,6 +139,7 @@ struct vmo_create {
 #define VMO_CREATE_EXEC		(1U << 1)
 #define VMO_CREATE_LONGTERM	(1U << 2)
 #define VMO_CREATE_PAGER	(1U << 3)
+#define VMO_CREATE_TRAP_DIRTY	(1U << 4)
 
 /**
  * struct vmo_clone - a copy-on-write child (VMO_CLONE, on an object)
@@ -818,7 +822,7 @@ struct vmo_info {
  * on; then all who wait get ETIMEDOUT, as whoever needs something from there on, until
  * somebody binds. The *pager*, with its last descriptor: who waits, or needs something
  * later, gets EBADFD; what was supplied can be read. So whoever wants clients to outlive a
- * server keeps a duplicate. The *object*: the server is told VMO_PAGER_COMPLETE.
+ * server keeps a duplicate. The *object*: the server is told VMO_REQUEST_COMPLETE.
  *
  * An object with a pager cannot be cloned (EOPNOTSUPP), nor can pages be
  * transferred or decommitted (EOPNOTSUPP); slices and references are of the same memory.
@@ -864,8 +868,12 @@ struct vmo_pager_bind {
  * @key: from VMO_CREATE
  * @offset: bytes, page aligned
  * @length: bytes, page aligned
- * @type: VMO_PAGER_READ: somebody waits for the first page, and expects to need the rest.
- *	VMO_PAGER_COMPLETE: the object is gone or detached, and this is the last that
+ * @type: VMO_REQUEST_READ: somebody waits for the first page, and expects to need the rest.
+ *	VMO_REQUEST_DIRTY: somebody is about to write the first page, and maybe the rest, of
+ *	an object with VMO_CREATE_TRAP_DIRTY. To be answered by VMO_PAGER_DIRTY.
+ *	VMO_REQUEST_SYNC: somebody waits, in fsync() or msync(), until what is dirty in the
+ *	range is clean. To be answered by VMO_PAGER_WRITEBACK.
+ *	VMO_REQUEST_COMPLETE: the object is gone or detached, and this is the last that
  *	is told of it; offset and length are 0
  * @reserved: 0
  *
@@ -882,8 +890,10 @@ struct vmo_pager_request {
 	__u32 reserved;
 };
 
-#define VMO_PAGER_READ		1
-#define VMO_PAGER_COMPLETE	2
+#define VMO_REQUEST_READ	1
+#define VMO_REQUEST_COMPLETE	2
+#define VMO_REQUEST_DIRTY	3
+#define VMO_REQUEST_SYNC	4
 
 /**
  * struct vmo_pager_supply - provide memory (VMO_PAGER_SUPPLY, on a pager or a binding)
@@ -987,7 +997,7 @@ struct vmo_pager_writeback {
 #define VMO_PAGER_ZEROES	(1U << 2)
 
 /**
- * struct vmo_pager_dirty - what is dirty (VMO_PAGER_DIRTY, on a pager or a binding)
+ * struct vmo_pager_dirty_ranges - what is dirty (VMO_PAGER_DIRTY_RANGES, likewise)
  * @offset: bytes, page aligned (EINVAL). Out: where to go on
  * @length: bytes, page aligned (EINVAL). A range that is not inside of the object is
  *	ERANGE. Out: what is left; 0 at the end
@@ -1001,7 +1011,7 @@ struct vmo_pager_writeback {
  * In order, also of what is being written back; neighbours that are alike are merged
  * within one call. (P44)
  */
-struct vmo_pager_dirty {
+struct vmo_pager_dirty_ranges {
 	__aligned_u64 offset;
 	__aligned_u64 length;
 	__aligned_u64 ranges;
@@ -1012,6 +1022,53 @@ struct vmo_pager_dirty {
 };
 
 #define VMO_DIRTY_ZERO		(1U << 0)
+
+/**
+ * struct vmo_pager_dirty - pages may be written (VMO_PAGER_DIRTY, on a pager or a binding)
+ * @offset: page aligned (EINVAL)
+ * @length: bytes; page aligned (EINVAL). 0 does nothing
+ * @vmo_fd: as for VMO_PAGER_SUPPLY
+ * @flags: must be 0
+ *
+ * Makes the pages of the range dirty, for an object with VMO_CREATE_TRAP_DIRTY (else
+ * EOPNOTSUPP), whether somebody asked for that or not. What reads zero becomes pages. If
+ * any of it was not supplied yet that is ENOENT, and nothing changes. (P32)
+ *
+ * Detached: EBADFD. A range that is not inside of the object: ERANGE. ENOMEM; and then
+ * nothing has become dirty, but a next try has less to do. The descriptor has to be
+ * writable (EACCES).
+ */
+struct vmo_pager_dirty {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__s32 vmo_fd;
+	__u32 flags;
+};
+
+/**
+ * struct vmo_pager_stats - what became of an object (VMO_PAGER_STATS, likewise)
+ * @vmo_fd: as for VMO_PAGER_SUPPLY, but readable (EACCES)
+ * @flags: VMO_PAGER_RESET or 0 (EINVAL)
+ * @modified: out: 1 if it was modified since it was created, or last asked with
+ *	VMO_PAGER_RESET; else 0
+ * @waiting: out: requests that no server has taken yet
+ * @handed: out: those that one has taken, and that somebody may wait for
+ * @reserved: must be 0
+ *
+ * Writes modify, by calls and by mappings, as do zeroing at least one whole page, resizing
+ * and pinning for writing, also through slices and references. What the server does, and
+ * committing, does not. (P45, MOD)
+ */
+struct vmo_pager_stats {
+	__s32 vmo_fd;
+	__u32 flags;
+	__u32 modified;
+	__u32 waiting;
+	__u32 handed;
+	__u32 reserved;
+};
+
+#define VMO_PAGER_RESET		(1U << 0)
 
 /* On /dev/vmo */
 #define VMO_PROBE	_IOWR(VMO_IOC, 0x00, struct vmo_probe)
@@ -1049,6 +1106,8 @@ struct vmo_pager_dirty {
 #define VMO_PAGER_FAIL	_IOWR(VMO_IOC, 0x52, struct vmo_pager_fail)
 #define VMO_PAGER_DETACH _IOWR(VMO_IOC, 0x53, struct vmo_pager_detach)
 #define VMO_PAGER_WRITEBACK _IOWR(VMO_IOC, 0x54, struct vmo_pager_writeback)
-#define VMO_PAGER_DIRTY	_IOWR(VMO_IOC, 0x55, struct vmo_pager_dirty)
+#define VMO_PAGER_DIRTY_RANGES _IOWR(VMO_IOC, 0x55, struct vmo_pager_dirty_ranges)
+#define VMO_PAGER_DIRTY	_IOWR(VMO_IOC, 0x56, struct vmo_pager_dirty)
+#define VMO_PAGER_STATS	_IOWR(VMO_IOC, 0x57, struct vmo_pager_stats)
 
 #endif

@@ -29,6 +29,7 @@ void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
 	cow->end = end;
 	cow->epoch = next_epoch();
 	cow->family_changed = &cow->changed;
+	INIT_LIST_HEAD(&cow->dependants);
 	INIT_LIST_HEAD(&cow->watches);
 	cow->ops = ops;
 }
@@ -49,6 +50,7 @@ void vmo_cow_changed(struct vmo_cow_pages *cow, bool family)
 
 void vmo_cow_destroy(struct vmo_cow_pages *cow)
 {
+	vmo_cow_leave_root(cow);
 	vmo_tree_drop(&cow->tree);
 	vmo_tree_drop(&cow->base_tree);
 	if (cow->source)
@@ -56,28 +58,62 @@ void vmo_cow_destroy(struct vmo_cow_pages *cow)
 	vmo_cow_changed(cow, true);
 }
 
+static int lock_root(struct vmo_cow_pages *cow)
+{
+	if (!cow->root)
+		return 0;
+	return down_read_killable_nested(&cow->root->lock, SINGLE_DEPTH_NESTING);
+}
+
+static void unlock_root(struct vmo_cow_pages *cow)
+{
+	if (cow->root)
+		up_read(&cow->root->lock);
+}
+
 int vmo_cow_lock_shared(struct vmo_cow_pages *cow)
 {
-	return down_read_killable(&cow->lock);
+	int ret = down_read_killable(&cow->lock);
+
+	if (ret)
+		return ret;
+	ret = lock_root(cow);
+	if (ret)
+		up_read(&cow->lock);
+	return ret;
 }
 
 int vmo_cow_lock_excl(struct vmo_cow_pages *cow)
 {
-	return down_write_killable(&cow->lock);
+	int ret = down_write_killable(&cow->lock);
+
+	if (ret)
+		return ret;
+	ret = lock_root(cow);
+	if (ret)
+		up_write(&cow->lock);
+	return ret;
 }
 
 bool vmo_cow_trylock_shared(struct vmo_cow_pages *cow)
 {
-	return down_read_trylock(&cow->lock);
+	if (!down_read_trylock(&cow->lock))
+		return false;
+	if (!cow->root || down_read_trylock(&cow->root->lock))
+		return true;
+	up_read(&cow->lock);
+	return false;
 }
 
 void vmo_cow_unlock_shared(struct vmo_cow_pages *cow)
 {
+	unlock_root(cow);
 	up_read(&cow->lock);
 }
 
 void vmo_cow_unlock_excl(struct vmo_cow_pages *cow)
 {
+	unlock_root(cow);
 	up_write(&cow->lock);
 }
 
@@ -85,8 +121,11 @@ void vmo_cow_unlock_excl(struct vmo_cow_pages *cow)
 
 struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key)
 {
+	struct page *page;
+
 	lockdep_assert_held(&cow->lock);
-	return vmo_tree_get_page(&cow->tree, key);
+	page = vmo_tree_get_page(&cow->tree, key);
+	return page ? page : vmo_cow_fallen_page(cow, key);
 }
 
 static void unlock_put(struct page *page)
@@ -95,22 +134,38 @@ static void unlock_put(struct page *page)
 	vmo_page_put(page);
 }
 
+static bool reads_zero(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	struct page *page = vmo_cow_lookup(cow, key);
+
+	if (page)
+		vmo_page_put(page);
+	return !page;
+}
+
+/* One for a root and its dependants, so that whoever fills a slot of the root waits once. */
+static struct page *zero_page(struct vmo_cow_pages *cow, pgoff_t key)
+{
+	return vmo_page_zero(vmo_cow_provider(cow), key);
+}
+
 /*
  * A hole that is mapped has a zero page in its PTE, which has to go when the
- * slot is filled. Here: say that there may be one, then look again, with the
+ * slot is filled, also one of the root. Here: say that there may be one, then look again, with the
  * zero page locked. There (vmo_cow_filled()): fill the slot, then ask whether there
  * may be one, and wait for the zero page's lock. One of the two sees the other.
  */
 static struct page *map_hole(struct vmo_cow_pages *cow, pgoff_t key)
 {
-	struct page *zero = vmo_page_zero(cow, key);
+	struct page *zero = zero_page(cow, key);
 
-	if (!READ_ONCE(cow->zero_mapped))
-		WRITE_ONCE(cow->zero_mapped, true);
+	set_flag(&cow->zero_mapped);
+	if (cow->root)
+		set_flag(&cow->root->zero_mapped);
 	vmo_page_get(zero);
 	vmo_page_lock(zero);
 	smp_mb();	/* the flag before the look-up; pairs with vmo_cow_filled() */
-	if (vmo_tree_has_page(&cow->tree, key, NULL))
+	if (reads_zero(cow, key))
 		return zero;
 	unlock_put(zero);
 	return NULL;
@@ -118,7 +173,7 @@ static struct page *map_hole(struct vmo_cow_pages *cow, pgoff_t key)
 
 static void wait_zero_page(struct vmo_cow_pages *cow, pgoff_t key)
 {
-	struct page *zero = vmo_page_zero(cow, key);
+	struct page *zero = zero_page(cow, key);
 
 	vmo_page_lock(zero);
 	vmo_page_unlock(zero);
@@ -139,7 +194,7 @@ void vmo_cow_filled(struct vmo_cow_pages *cow, pgoff_t base, u64 mask)
 	for (i = first; i <= last; i++)
 		if (mask & BIT_ULL(i))
 			wait_zero_page(cow, base + i);
-	cow->ops->unmap(cow, base + first, base + last, false);
+	vmo_cow_unmap(cow, base + first, base + last);
 }
 
 struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key)
@@ -148,6 +203,11 @@ struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key)
 
 	lockdep_assert_held(&cow->lock);
 	for (;;) {
+		page = vmo_cow_lock_fallen(cow, key);
+		if (page && vmo_cow_falls_through(cow, key))
+			return page;
+		if (page)
+			unlock_put(page);
 		page = vmo_tree_get_page(&cow->tree, key);
 		if (!page) {
 			page = map_hole(cow, key);
@@ -167,24 +227,27 @@ void vmo_cow_try_read_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t la
 {
 	pgoff_t key = first;
 	struct vmo_leaf *leaf;
+	struct page **at;
 
 	lockdep_assert_held(&cow->lock);
 	leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false);
 	if (!leaf) {
 		memset(page, 0, (last - first + 1) * sizeof(*page));
+		vmo_cow_try_fallen_pages(cow, first, last, page);
 		return;
 	}
 	spin_lock(&leaf->lock);
-	for (; key <= last; key++, page++) {
-		*page = vmo_slot_page(leaf->slot[key_slot(key)]);
-		if (!*page)
+	for (at = page; key <= last; key++, at++) {
+		*at = vmo_slot_page(leaf->slot[key_slot(key)]);
+		if (!*at)
 			continue;
-		if (vmo_page_trylock(*page))
-			vmo_page_get(*page);
+		if (vmo_page_trylock(*at))
+			vmo_page_get(*at);
 		else
-			*page = NULL;
+			*at = NULL;
 	}
 	spin_unlock(&leaf->lock);
+	vmo_cow_try_fallen_pages(cow, first, last, page);
 }
 
 /* ---- owning ------------------------------------------------------------ */
@@ -236,22 +299,22 @@ static int own_path(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags)
 
 	vmo_pool_init(&pool, alloc_flags(flags));
 	vmo_tree_own_need(&cow->tree, key, true, &need);
-	up_read(&cow->lock);
+	vmo_cow_unlock_shared(cow);
 	for (;;) {
 		ret = vmo_pool_fill(&pool, &need);
 		if (ret)
 			break;
-		ret = down_write_killable(&cow->lock);
+		ret = vmo_cow_lock_excl(cow);
 		if (ret)
 			goto drain;
 		/* While the lock was not held the tree may have changed. */
 		vmo_tree_own_need(&cow->tree, key, true, &need);
 		if (vmo_pool_has(&pool, &need))
 			break;
-		up_write(&cow->lock);
+		vmo_cow_unlock_excl(cow);
 	}
 	if (ret) {
-		if (down_read_killable(&cow->lock))
+		if (vmo_cow_lock_shared(cow))
 			ret = -EINTR;
 	} else {
 		if (key < cow->end)
@@ -264,14 +327,32 @@ drain:
 	return ret;
 }
 
-static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
-		     unsigned int flags, struct page **out)
+/* A page with the bytes of @from, or zeroes if that is NULL. */
+static int new_page(struct page *from, unsigned int flags, struct page **out)
 {
-	struct vmo_leaf *leaf = path->leaf;
-	struct page *page = vmo_page_alloc(VMO_ALLOC_ZERO | alloc_flags(flags));
+	struct page *page = vmo_page_alloc((from ? 0 : VMO_ALLOC_ZERO) | alloc_flags(flags));
+	int ret = 0;
 
 	if (!page)
 		return -ENOMEM;
+	if (from)
+		ret = vmo_page_copy(page, from);
+	if (ret)
+		vmo_page_unshare(page);
+	*out = page;
+	return ret;
+}
+
+/* @from, the page that the root has at @key, is locked; NULL if what is there reads zero. */
+static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
+		     unsigned int flags, struct page *from, struct page **out)
+{
+	struct vmo_leaf *leaf = path->leaf;
+	struct page *page;
+	int ret = new_page(from, flags, &page);
+
+	if (ret)
+		return ret;
 	vmo_page_get(page);
 	vmo_page_lock(page);
 	spin_lock(&leaf->lock);
@@ -288,8 +369,22 @@ static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 	set_ours(cow, path, key, flags);
 	spin_unlock(&leaf->lock);
 	vmo_cow_filled(cow, key & ~VMO_LEAF_MASK, key_bit(key));
+	/* As in copy_slot(): whoever looks @from up anew finds the slot filled. */
+	if (from && vmo_page_mapped(from))
+		cow->ops->unmap(cow, key, key, false);
 	*out = page;
 	return 0;
+}
+
+static int fill_or_copy(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
+			unsigned int flags, struct page **out)
+{
+	struct page *from = vmo_cow_lock_fallen(cow, key);
+	int ret = fill_slot(cow, path, key, flags, from, out);
+
+	if (from)
+		unlock_put(from);
+	return ret;
 }
 
 /*
@@ -319,7 +414,7 @@ static int copy_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 	set_ours(cow, path, key, flags);
 	spin_unlock(&leaf->lock);
 	if (vmo_page_mapped(old))
-		cow->ops->unmap(cow, key, key, false);
+		vmo_cow_unmap(cow, key, key);
 	vmo_page_unshare_locked(old);
 	vmo_cow_changed(cow, true);
 	vmo_trace_cow_copy(cow, key);
@@ -342,7 +437,7 @@ static bool check_ours(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t
 	 */
 	if (vmo_page_in_use(page, callers)) {
 		if (vmo_page_mapped(page))
-			cow->ops->unmap(cow, key, key, false);
+			vmo_cow_unmap(cow, key, key);
 		if (vmo_page_held(page, callers))
 			return false;
 	}
@@ -367,7 +462,7 @@ static int own_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t ke
 	spin_unlock(&leaf->lock);
 	callers = 1 + (flags & VMO_OWN_REFERENCED && *out == page);
 	if (!page)
-		return fill_slot(cow, path, key, flags, out);
+		return fill_or_copy(cow, path, key, flags, out);
 	vmo_page_lock(page);
 	spin_lock(&leaf->lock);
 	if (leaf->slot[key_slot(key)] != page) {
@@ -440,7 +535,7 @@ int vmo_cow_own_page(struct vmo_cow_pages *cow, pgoff_t key, unsigned int flags,
 			return -ERANGE;
 		if (flags & VMO_OWN_NOWAIT)
 			return own_at_once(cow, key, flags, page);
-		if (cow->source && vmo_cow_must_ask(cow, key, flags))
+		if (vmo_cow_is_paged(cow) && vmo_cow_must_ask(cow, key, flags))
 			return -ENODATA;
 		ret = vmo_tree_hang(&cow->tree, key, alloc_flags(flags), &path);
 		if (ret == -EAGAIN) {
@@ -467,7 +562,7 @@ int vmo_cow_clear(struct vmo_cow_pages *cow, pgoff_t key, unsigned int from, uns
 	int ret;
 
 	lockdep_assert_held(&cow->lock);
-	if (vmo_tree_has_page(&cow->tree, key, NULL) && !vmo_cow_absent(cow, key))
+	if (reads_zero(cow, key) && !vmo_cow_absent(cow, key))
 		return key < cow->base || key >= cow->end ? -ERANGE : 0;
 	ret = vmo_cow_own_page(cow, key, VMO_OWN_WRITTEN, &page);
 	if (ret)
@@ -562,7 +657,7 @@ static int commit_leaf(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last)
 	struct vmo_path path;
 	int ret;
 
-	if (cow->source)	/* no hole may be filled without a look */
+	if (vmo_cow_is_paged(cow))	/* no hole may be filled without a look */
 		return own_pages(cow, key, last);
 	ret = vmo_tree_hang(&cow->tree, first, 0, &path);
 	if (ret == -EAGAIN)
@@ -763,7 +858,7 @@ void vmo_cow_revoke(struct vmo_cow_pages *cow, const struct vmo_page_tree *tree,
 		key = (key | VMO_LEAF_MASK) + 1;
 	}
 	if (to >= from)
-		cow->ops->unmap(cow, from, to, false);
+		vmo_cow_unmap(cow, from, to);
 }
 
 /*
@@ -857,7 +952,7 @@ int vmo_cow_zero(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	pgoff_t next;
 	int ret;
 
-	if (cow->source)
+	if (vmo_cow_is_paged(cow))
 		return vmo_cow_zero_known(cow, first, last);
 	do {
 		ret = cut_range(cow, first, last, false, &next);
@@ -917,6 +1012,8 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 		vmo_cow_revoke(cow, &cut, end, last);
 		vmo_cow_wait_zero_pages(cow);
 		cow->ops->unmap(cow, end, last, true);
+		vmo_cow_sink_limit(cow, end);
+		vmo_cow_cut_dependants(cow, end);
 		if (cow->source)
 			vmo_source_cut(cow->source, end);
 	}
@@ -1073,6 +1170,8 @@ int vmo_cow_snapshot(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgo
 			break;
 		vmo_cow_unlock_excl(cow);
 	}
+	if (cow->root)
+		child->limit = max(child->base, min3(limit, child->end, cow->limit));
 	if (any)
 		ret = vmo_tree_share(&child->tree, &cow->tree, first, last, &pool);
 	vmo_cow_unlock_excl(cow);
@@ -1224,18 +1323,28 @@ int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 	return 0;
 }
 
+/* Of what they have of their own: not of roots. */
 static int lock_both_shared(struct vmo_cow_pages *a, struct vmo_cow_pages *b)
 {
-	struct vmo_cow_pages *lo = a < b ? a : b, *hi = a < b ? b : a;
-	int ret = vmo_cow_lock_shared(lo);
+	/* Dependants before their root, else by address. */
+	bool swap = a->root && b->root ? a > b : b->root || (!a->root && a > b);
+	struct vmo_cow_pages *lo = swap ? b : a, *hi = swap ? a : b;
+	int ret = down_read_killable(&lo->lock);
 
 	if (ret || lo == hi)
 		return ret;
 	if (down_read_killable_nested(&hi->lock, SINGLE_DEPTH_NESTING)) {
-		vmo_cow_unlock_shared(lo);
+		up_read(&lo->lock);
 		return -EINTR;
 	}
 	return 0;
+}
+
+static void unlock_both_shared(struct vmo_cow_pages *a, struct vmo_cow_pages *b)
+{
+	up_read(&a->lock);
+	if (a != b)
+		up_read(&b->lock);
 }
 
 static void mark_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first,
@@ -1259,9 +1368,7 @@ int vmo_cow_same(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t first
 	if (ret)
 		return ret;
 	mark_same(a, b, first, last, known);
-	vmo_cow_unlock_shared(a);
-	if (a != b)
-		vmo_cow_unlock_shared(b);
+	unlock_both_shared(a, b);
 	return 0;
 }
 
@@ -1276,9 +1383,7 @@ int vmo_cow_diff(struct vmo_cow_pages *a, struct vmo_cow_pages *b, pgoff_t *key,
 	if (ret)
 		return ret;
 	vmo_tree_diff(&a->tree, &b->tree, key, last, DIFF_LEAVES, fn, arg);
-	vmo_cow_unlock_shared(a);
-	if (a != b)
-		vmo_cow_unlock_shared(b);
+	unlock_both_shared(a, b);
 	return 0;
 }
 
@@ -1342,7 +1447,7 @@ static int seek_locked(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, b
 	u64 mask;
 
 	/* What is absent may be anything but a hole. */
-	if (cow->source) {
+	if (vmo_cow_is_paged(cow)) {
 		*found = first;
 		return hole ? -ENXIO : 0;
 	}

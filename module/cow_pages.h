@@ -74,6 +74,11 @@ struct vmo_cow_ops {
  * @source_next: up to here its server is writing them back; @lock
  * @source_wanted: up to here somebody waits for that; @lock
  * @trap: whoever writes what is not dirty asks @source before; immutable
+ * @root: what it falls through to, which outlives it; see cow_depend.c. NULL for nothing.
+ *	Immutable.
+ * @limit: keys from here on do not; @root's lock exclusive, or ours and that one shared
+ * @depends: in @root's @dependants
+ * @dependants: whose root it is; @lock
  * @watches: who wants to know what is written; @lock
  * @nr_watches: how many; @lock
  * @gathering: counts when it was looked what was written; @lock
@@ -97,6 +102,10 @@ struct vmo_cow_pages {
 	pgoff_t source_next;
 	pgoff_t source_wanted;
 	bool trap;
+	struct vmo_cow_pages *root;
+	pgoff_t limit;
+	struct list_head depends;
+	struct list_head dependants;
 	struct list_head watches;
 	unsigned int nr_watches;
 	u64 gathering;
@@ -115,7 +124,10 @@ void vmo_cow_destroy(struct vmo_cow_pages *cow);
  */
 void vmo_cow_changed(struct vmo_cow_pages *cow, bool family);
 
-/* The content lock. The first two are killable: -EINTR. The third never waits. */
+/*
+ * The content lock, and that of the root, shared. The first two are killable: -EINTR. The
+ * third never waits.
+ */
 int vmo_cow_lock_shared(struct vmo_cow_pages *cow);
 int vmo_cow_lock_excl(struct vmo_cow_pages *cow);
 bool vmo_cow_trylock_shared(struct vmo_cow_pages *cow);
@@ -129,6 +141,28 @@ void vmo_cow_unlock_excl(struct vmo_cow_pages *cow);
  * A slot that has the marker reads zero. A key becomes absent, known or clean under the
  * content lock exclusive only.
  */
+
+/* Does a source provide it, its own or its root's? */
+static inline bool vmo_cow_is_paged(const struct vmo_cow_pages *cow)
+{
+	return cow->source || cow->root;
+}
+
+/* The one with the source. */
+static inline struct vmo_cow_pages *vmo_cow_provider(struct vmo_cow_pages *cow)
+{
+	return cow->root ? cow->root : cow;
+}
+
+/*
+ * vmo_cow_depend - a clone of a content with a source, or of one that has a root
+ *
+ * @child is as for vmo_cow_snapshot(). What @cow has of its own it has as well, at one
+ * instant; all else below @limit it has from the root, as that changes. The root has to
+ * outlive it. Errors as for vmo_cow_snapshot(); none for pins where there is a source.
+ */
+int vmo_cow_depend(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgoff_t limit,
+		   bool copy_pinned);
 
 /* Content lock shared. */
 bool vmo_cow_absent(struct vmo_cow_pages *cow, pgoff_t key);

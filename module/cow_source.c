@@ -16,8 +16,20 @@ void vmo_cow_set_source(struct vmo_cow_pages *cow, struct vmo_source *source, bo
 
 bool vmo_cow_absent(struct vmo_cow_pages *cow, pgoff_t key)
 {
+	struct vmo_cow_pages *root = vmo_cow_provider(cow);
+
 	lockdep_assert_held(&cow->lock);
-	return cow->source && key < cow->source_end && vmo_tree_is_empty(&cow->tree, key);
+	if (!root->source || key >= root->source_end)
+		return false;
+	if (cow != root && !vmo_cow_falls_through(cow, key))
+		return false;
+	return vmo_tree_is_empty(&root->tree, key);
+}
+
+/* Keys from here on read zero without a marker. Content lock. */
+static pgoff_t known_end(const struct vmo_cow_pages *cow)
+{
+	return cow->source ? cow->source_end : cow->limit;
 }
 
 /* The last key of the absent run that starts at @first, up to @last. Content lock. */
@@ -171,7 +183,17 @@ int vmo_cow_ask_on(struct vmo_cow_pages *cow, pgoff_t last, struct vmo_waiter *w
 
 int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_want want)
 {
-	return cow->source->queue->ops->need(cow, key, last, want);
+	struct vmo_cow_pages *root = vmo_cow_provider(cow);
+	int ret;
+
+	/* P34, T3: a dependant has pages of its own, and needs to read the root's only. */
+	if (cow != root) {
+		want = VMO_WANT_READ;
+		ret = vmo_cow_fallen_end(cow, key, &last);
+		if (ret)
+			return ret;
+	}
+	return root->source->queue->ops->need(root, key, last, want);
 }
 
 int vmo_cow_fail(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, int error)
@@ -207,9 +229,10 @@ static unsigned int zero_slots(struct vmo_cow_pages *cow, struct vmo_leaf *leaf,
 	for (; mask; mask &= mask - 1) {
 		i = __ffs64(mask);
 		page = vmo_slot_page(leaf->slot[i]);
-		if (!page && (leaf->slot[i] || base + i >= cow->source_end))
+		if (!page && (leaf->slot[i] || base + i >= known_end(cow)))
 			continue;
-		leaf->dirty |= BIT_ULL(i);
+		if (cow->source)
+			leaf->dirty |= BIT_ULL(i);
 		if (page && vmo_page_pins(page))
 			continue;
 		if (page)
@@ -249,12 +272,14 @@ static void zero_leaf(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t 
 	unsigned int nr;
 
 	vmo_cow_wait_pages(leaf, mask);
-	cow->ops->unmap(cow, first, last, false);
+	vmo_cow_wait_fallen(cow, first, last);
+	vmo_cow_unmap(cow, first, last);
 	nr = zero_slots(cow, leaf, base, mask, gone);
 	clear_pinned(leaf, mask);
 	while (nr)
 		vmo_page_unshare(gone[--nr]);
-	vmo_source_answer(cow->source, VMO_ASK_READ, first, last);
+	if (cow->source)
+		vmo_source_answer(cow->source, VMO_ASK_READ, first, last);
 }
 
 /* Is there nothing to do, for the source does not know of it, and nobody wrote it? */
@@ -262,7 +287,7 @@ static bool grown_hole(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	pgoff_t key = first;
 
-	return first >= cow->source_end && !vmo_tree_next_leaf(&cow->tree, &key, last, false);
+	return first >= known_end(cow) && !vmo_tree_next_leaf(&cow->tree, &key, last, false);
 }
 
 /* O4: pinned pages are written, which may have to be asked for. Content lock exclusive. */
@@ -311,6 +336,22 @@ drain:
 	return ret;
 }
 
+/* O3: what ends where a dependant ends to fall through does so at its start from now on. */
+static int zero_fallen(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	int ret;
+
+	if (!cow->root)
+		return 0;
+	ret = vmo_cow_lock_excl(cow);
+	if (ret)
+		return ret;
+	if (last + 1 >= cow->limit && last < cow->end)
+		vmo_cow_sink_limit(cow, first);
+	vmo_cow_unlock_excl(cow);
+	return 0;
+}
+
 int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	pgoff_t to, ask;
@@ -318,6 +359,9 @@ int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 
 	if (first < cow->base || last < first || last >= READ_ONCE(cow->end))
 		return -ERANGE;
+	ret = zero_fallen(cow, first, last);
+	if (ret)
+		return ret;
 	do {
 		to = min(last, first | VMO_LEAF_MASK);
 		ret = zero_some(cow, first, to, &ask);
@@ -432,7 +476,7 @@ static void end_grown(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	if (next <= from || first > from || last < from)
 		return;
 	vmo_cow_wait_zero_pages(cow);
-	cow->ops->unmap(cow, from, next - 1, false);
+	vmo_cow_unmap(cow, from, next - 1);
 	cow->source_end = next;
 	cow->source_next = 0;
 }

@@ -454,6 +454,15 @@ struct file *vmo_file_create(const struct vmo_spec *spec)
 	return file_for_content(content, spec, 0);
 }
 
+static int clone_content(struct vmo_content *content, struct vmo_content *of, pgoff_t limit,
+			 bool copy_pinned)
+{
+	if (!vmo_cow_is_paged(&of->cow))
+		return vmo_cow_snapshot(&of->cow, &content->cow, limit, copy_pinned);
+	content->root = vmo_content_get(of->root ? of->root : of);
+	return vmo_cow_depend(&of->cow, &content->cow, limit, copy_pinned);
+}
+
 struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 {
 	struct vmo *parent = spec->parent;
@@ -466,8 +475,8 @@ struct file *vmo_file_snapshot(const struct vmo_spec *spec, bool copy_pinned)
 	if (IS_ERR(content))
 		return ERR_CAST(content);
 	/* A slice ends before its content does: what lies behind is not seen. */
-	err = vmo_cow_snapshot(&parent->content->cow, &content->cow,
-			       parent->flags & VMO_OBJ_SLICE ? end : VMO_KEY_MAX, copy_pinned);
+	err = clone_content(content, parent->content,
+			    parent->flags & VMO_OBJ_SLICE ? end : VMO_KEY_MAX, copy_pinned);
 	trace_vmo_snapshot(parent, err);
 	if (err) {
 		vmo_content_put(content);

@@ -172,7 +172,10 @@ static bool clone_flags_valid(u32 flags)
 	       !(flags & (VMO_CLONE_RESIZABLE | VMO_CLONE_LONGTERM | VMO_CLONE_KEEP_BASE));
 }
 
-/* K5: without a pager all kinds are snapshots. */
+/*
+ * K5: without a pager all kinds are snapshots. What a pager provides is not known, so there
+ * is no snapshot of it.
+ */
 static int cmd_clone(struct vmo_ucmd *ucmd)
 {
 	struct vmo_clone *clone = &ucmd->arg->clone;
@@ -181,6 +184,7 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 		.flags = VMO_OBJ_COW_CLONE,
 		.rights = shared_rights(ucmd, clone->flags & VMO_CLONE_NO_WRITE),
 	};
+	bool copy_pinned = clone->flags & VMO_CLONE_COPY_PINNED;
 	int err;
 
 	if (!clone_flags_valid(clone->flags) || !PAGE_ALIGNED(clone->offset))
@@ -190,8 +194,8 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 		err = check_window(ucmd->vmo, clone->offset, spec.pages);
 	if (err)
 		return err;
-	/* Not even of a kind that allows it: not built yet. */
-	if (ucmd->vmo->content->cow.source)
+	if (vmo_cow_is_paged(&ucmd->vmo->content->cow) &&
+	    clone->flags & (VMO_CLONE_SNAPSHOT | VMO_CLONE_KEEP_BASE))
 		return -EOPNOTSUPP;
 	if (!(clone->flags & VMO_CLONE_NO_WRITE))
 		spec.rights = (spec.rights & ~VMO_RIGHT_EXEC) | VMO_RIGHT_WRITE;
@@ -201,8 +205,11 @@ static int cmd_clone(struct vmo_ucmd *ucmd)
 		spec.flags |= VMO_OBJ_LONGTERM;
 	if (clone->flags & VMO_CLONE_KEEP_BASE)
 		spec.flags |= VMO_OBJ_KEEP_BASE;
-	return vmo_answer_file(ucmd, vmo_file_snapshot(&spec,
-						   clone->flags & VMO_CLONE_COPY_PINNED));
+	/* K6: pins do not matter to this kind, which is only itself where there is a pager. */
+	if (clone->flags & VMO_CLONE_AT_LEAST_ON_WRITE &&
+	    vmo_cow_is_paged(&ucmd->vmo->content->cow))
+		copy_pinned = true;
+	return vmo_answer_file(ucmd, vmo_file_snapshot(&spec, copy_pinned));
 }
 
 static int cmd_slice(struct vmo_ucmd *ucmd)
@@ -314,7 +321,7 @@ static int op_decommit(struct vmo *vmo, u64 offset, u64 length)
 		return -ERANGE;
 	if (!length)
 		return 0;
-	if (vmo->content->flags & VMO_CONTENT_CLONE || vmo->content->cow.source)
+	if (vmo->content->flags & VMO_CONTENT_CLONE || vmo_cow_is_paged(&vmo->content->cow))
 		return -EOPNOTSUPP;
 	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(length))
 		return -EINVAL;
@@ -357,7 +364,8 @@ static int transfer_from(struct vmo_ucmd *ucmd, struct file *src)
 		return -EINVAL;
 	if ((vmo_file_rights(src) & SOURCE_RIGHTS) != SOURCE_RIGHTS)
 		return -EACCES;
-	if (ucmd->vmo->content->cow.source || vmo_from_file(src)->content->cow.source)
+	if (vmo_cow_is_paged(&ucmd->vmo->content->cow) ||
+	    vmo_cow_is_paged(&vmo_from_file(src)->content->cow))
 		return -EOPNOTSUPP;
 	err = vmo_object_transfer(ucmd->vmo, transfer->offset, vmo_from_file(src),
 				  transfer->src_offset, transfer->length);
@@ -569,7 +577,7 @@ u64 vmo_info_flags(struct vmo *vmo)
 		flags |= VMO_INFO_LONGTERM;
 	if (vmo->content->cow.has_base)
 		flags |= VMO_INFO_KEEP_BASE;
-	if (vmo->content->cow.source)
+	if (vmo_cow_is_paged(&vmo->content->cow))
 		flags |= VMO_INFO_PAGER;
 	return flags;
 }

@@ -248,6 +248,9 @@ int vmo_look_diff(struct vmo *vmo, struct vmo *other, struct vmo_diff *arg)
 
 	if (vmo->content->kin != other->content->kin)
 		return -EINVAL;
+	/* What they have from a root may be the same or not, and may not be known. */
+	if (vmo_cow_is_paged(&vmo->content->cow) || vmo_cow_is_paged(&other->content->cow))
+		return -EOPNOTSUPP;
 	if (!vmo_object_has(vmo, arg->offset, arg->length))
 		return -ERANGE;
 	arg->count = 0;

@@ -116,8 +116,11 @@ static void insert_run(struct vm_area_struct *vma, pgoff_t key, struct page **pa
  */
 static void give_home(struct vmo *vmo, struct page *page, pgoff_t key)
 {
+	/* It may be the root's: what is mapped read-only is at home there. */
+	struct vmo_content *content = vmo->content->root ? vmo->content->root : vmo->content;
+
 	if (!vmo_page_has_home(page) && !vmo_page_is_zero(page))
-		vmo_home_set(page, vmo->content->home, key);
+		vmo_home_set(page, content->home, key);
 }
 
 static_assert(AROUND_PAGES <= VMO_LEAF_SLOTS);
@@ -198,7 +201,7 @@ static vm_fault_t wait_for_page(struct vm_fault *vmf, struct vmo_cow_pages *cow)
 {
 	pgoff_t key = vmf->pgoff, last = key | (AROUND_PAGES - 1UL);
 	bool interruptible = vmf->flags & FAULT_FLAG_INTERRUPTIBLE;
-	bool write = vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED;
+	bool write = vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED && cow->trap;
 	enum vmo_want want = write ? VMO_WANT_WRITE_ONE : VMO_WANT_READ;
 	struct file *file = vmf->vma->vm_file;
 	int err;
@@ -239,7 +242,7 @@ static vm_fault_t do_fault(struct vm_fault *vmf)
 		give_home(vmo, page, vmf->pgoff);
 	vmo_cow_unlock_shared(cow);
 	if (err == -ENODATA)
-		return wait_for_page(vmf, cow);
+		return wait_for_page(vmf, vmo_cow_provider(cow));
 	if (err)
 		return fault_error(err);
 	if (vmo_page_poisoned(page)) {

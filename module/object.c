@@ -70,6 +70,7 @@ void vmo_content_modified(struct vmo_content *content)
 
 void vmo_content_put(struct vmo_content *content)
 {
+	struct vmo_content *root = content->root;
 	struct vmo_pager *pager;
 
 	if (!refcount_dec_and_test(&content->refs))
@@ -83,6 +84,8 @@ void vmo_content_put(struct vmo_content *content)
 	vmo_home_put(content->home);
 	kfree(content);
 	atomic_long_dec(&nr_contents);
+	if (root)	/* which has none itself */
+		vmo_content_put(root);
 }
 
 /* ---- objects ----------------------------------------------------------- */

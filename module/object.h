@@ -84,6 +84,7 @@ struct vmo_counts {
  * struct vmo_content - a content and the objects that hold it
  * @cow: the pages
  * @refs: one for each object
+ * @root: what it falls through to, with a reference; NULL for nothing. Immutable.
  * @home: what its pages are homed at; has a user of ours. Immutable.
  * @flags: VMO_CONTENT_*. Immutable.
  * @size_lock: covers sizes and content sizes of all its objects. Taken before
@@ -100,6 +101,7 @@ struct vmo_counts {
 struct vmo_content {
 	struct vmo_cow_pages cow;
 	refcount_t refs;
+	struct vmo_content *root;
 	struct vmo_home *home;
 	unsigned long flags;
 	struct rw_semaphore size_lock;

@@ -50,7 +50,7 @@ static int supply_from(struct vmo *vmo, struct vmo_pager_supply *supply, struct 
 		return -EINVAL;
 	if ((vmo_file_rights(file) & SOURCE_RIGHTS) != SOURCE_RIGHTS)
 		return -EACCES;
-	if (src->content->cow.source)
+	if (vmo_cow_is_paged(&src->content->cow))
 		return -EOPNOTSUPP;
 	return vmo_object_supply(vmo, supply->offset, src, supply->src_offset, supply->length);
 }

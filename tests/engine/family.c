@@ -232,6 +232,8 @@ static int fault(struct content *c, pgoff_t key, bool write)
 	else if (write)
 		ret = vmo_cow_own_page(&c->cow, key, VMO_OWN_WRITABLE |
 				       (core ? VMO_OWN_REFERENCED : 0), &page);
+	else if (vmo_cow_absent(&c->cow, key))
+		ret = -ENODATA;
 	else
 		page = vmo_cow_read_page(&c->cow, key);
 	vmo_cow_unlock_shared(&c->cow);
@@ -239,6 +241,8 @@ static int fault(struct content *c, pgoff_t key, bool write)
 		install(c->map, key, page, write);
 	if (core)
 		vmo_page_put(core);
+	if (ret == -ENODATA)
+		ret = vmo_cow_need(&c->cow, key, key, write ? VMO_WANT_WRITE : VMO_WANT_READ);
 	return ret;
 }
 
@@ -335,7 +339,7 @@ void map_check(struct content *c)
 			continue;
 		REQUIRE(key >= c->cow.base && key < c->cow.end);
 		page = page_at(c, key);
-		zero = vmo_page_zero(&c->cow, key);
+		zero = vmo_page_zero(vmo_cow_provider(&c->cow), key);
 		REQUIRE(pte->page == (page ? page : zero));
 		if (pte->writable)
 			REQUIRE(page && page->shares == 1 && marked_writable(c, key));

@@ -140,8 +140,6 @@ static void release_sem(struct rw_semaphore *sem)
 {
 	SHIM_ASSERT(held()->sems > 0);
 	held()->sems--;
-	if (held()->excl)
-		held()->excl--;
 	SHIM_ASSERT(!pthread_rwlock_unlock(&sem->l));
 	shim_step();
 }
@@ -162,7 +160,7 @@ void down_read(struct rw_semaphore *sem)
 
 bool down_read_trylock(struct rw_semaphore *sem)
 {
-	SHIM_ASSERT(!held()->sems && !held()->leaves && !held()->pages);
+	SHIM_ASSERT(held()->sems <= 1 && !held()->leaves && !held()->pages);
 	shim_step();
 	if (pthread_rwlock_tryrdlock(&sem->l))
 		return false;
@@ -213,13 +211,14 @@ void downgrade_write(struct rw_semaphore *sem)
 
 void up_read(struct rw_semaphore *sem)
 {
-	SHIM_ASSERT(!held()->excl);
+	SHIM_ASSERT(held()->excl < held()->sems);
 	release_sem(sem);
 }
 
 void up_write(struct rw_semaphore *sem)
 {
 	SHIM_ASSERT(held()->excl);
+	held()->excl--;
 	release_sem(sem);
 }
 

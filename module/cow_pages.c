@@ -1065,7 +1065,7 @@ void vmo_cow_revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t l
 		vmo_cow_wait_pages(leaf, mask);
 		/* Each call flushes TLBs, so gaps of up to a leaf are worth joining. */
 		if (open && base + __ffs64(mask) - to > VMO_LEAF_SLOTS) {
-			cow->ops->unmap(cow, from, to, false);
+			vmo_cow_unmap(cow, from, to);
 			open = false;
 		}
 		if (!open)
@@ -1075,7 +1075,7 @@ void vmo_cow_revoke_writable(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t l
 		cond_resched();
 	}
 	if (open)
-		cow->ops->unmap(cow, from, to, false);
+		vmo_cow_unmap(cow, from, to);
 }
 
 /*

@@ -166,14 +166,14 @@ free:
 
 int vmo_cow_ask_on(struct vmo_cow_pages *cow, pgoff_t last, struct vmo_waiter *waiter)
 {
-	pgoff_t key = waiter->key, next;
+	pgoff_t next;
 	int ret = vmo_cow_lock_shared(cow);
 
 	if (ret)
 		return ret;
-	if (!next_wanted(cow, key, last, &next))
+	if (!next_wanted(cow, waiter->key, last, &next))
 		ret = 0;
-	else if (next == key)
+	else if (next <= READ_ONCE(waiter->poked))
 		ret = -EAGAIN;
 	else
 		ret = vmo_source_move(cow->source, waiter, next);
@@ -354,7 +354,7 @@ static int zero_fallen(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 
 int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
-	pgoff_t to, ask;
+	pgoff_t to, ask = first;
 	int ret;
 
 	if (first < cow->base || last < first || last >= READ_ONCE(cow->end))

@@ -264,6 +264,7 @@ int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 	}
 	if (waiter) {
 		waiter->key = first;
+		waiter->poked = 0;
 		waiter->error = 0;
 		waiter->request = request;
 		list_add_tail(&waiter->link, &request->waiters);
@@ -356,6 +357,14 @@ void vmo_source_answer(struct vmo_source *source, unsigned int type, pgoff_t fir
 	spin_unlock(&source->queue->lock);
 }
 
+static void poke(struct vmo_waiter *waiter, pgoff_t first, pgoff_t last)
+{
+	if (waiter->key < first || waiter->key > last)
+		return;
+	waiter->poked = last;
+	waiter->wake(waiter);
+}
+
 void vmo_source_poke(struct vmo_source *source, pgoff_t first, pgoff_t last)
 {
 	struct interval_tree_node *run;
@@ -367,8 +376,7 @@ void vmo_source_poke(struct vmo_source *source, pgoff_t first, pgoff_t last)
 	for (; run; run = interval_tree_iter_next(run, first, last)) {
 		request = container_of(run, struct vmo_request, run);
 		list_for_each_entry(waiter, &request->waiters, link)
-			if (waiter->key >= first && waiter->key <= last)
-				waiter->wake(waiter);
+			poke(waiter, first, last);
 	}
 	spin_unlock(&source->queue->lock);
 }

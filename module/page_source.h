@@ -87,6 +87,7 @@ struct vmo_request {
  * @link: in the request's list
  * @request: that it waits for; NULL if it was woken, or never waited
  * @key: the page
+ * @poked: of VMO_ASK_SYNC: up to here the server has written back since
  * @error: 0: look again; else why not, -errno
  * @wake: called under the queue's lock when @request has become NULL, or was poked
  */
@@ -94,6 +95,7 @@ struct vmo_waiter {
 	struct list_head link;
 	struct vmo_request *request;
 	pgoff_t key;
+	pgoff_t poked;
 	int error;
 	void (*wake)(struct vmo_waiter *waiter);
 };

@@ -158,6 +158,23 @@ static void t_tracks(void)
 	end();
 }
 
+/* P42: what a clone maps of the root is written back all the same. */
+static void t_writeback(void)
+{
+	struct content *a;
+
+	begin(false);
+	a = whole(root);
+	store(root, 5, 1);
+	store(root, 8, 1);
+	CHECK(load(a, 5) == 1 && load(a, 8) == 1);
+	CHECK(!vmo_cow_writeback_begin(&root->cow, 0, KEYS - 1, false));
+	CHECK(!vmo_cow_writeback_end(&root->cow, 0, KEYS - 1));
+	CHECK(!vmo_cow_detach(&root->cow) && absent(root, 5) && absent(a, 8));
+	content_free(a);
+	end();
+}
+
 /* K15, N8, P34: commit and pin have copies; nobody is asked before a clone is written. */
 static void t_own(void)
 {
@@ -552,6 +569,7 @@ int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
 		{ "k11 k14: what is not written tracks the root", t_tracks },
+		{ "p42: writing back what clones map", t_writeback },
 		{ "k15 n8 p34: commit, pin and write have copies", t_own },
 		{ "o3: zeroes in a clone stay", t_zero },
 		{ "z1 z2 z3 k2 k3: limits only sink", t_limits },

@@ -602,6 +602,8 @@ static void t_sync(void)
 	held = page_at(c, 5);
 	vmo_page_get(held);
 	during = let_go;
+	sync_piece = 2 * KEYS;
+	CHECK(!write_at(c, 3, 9, VMO_OWN_WRITTEN));
 	nr_told = 0;
 	CHECK(!vmo_cow_sync(&c->cow, 0, KEYS - 1) && nr_told == 2 && dirty_is(c, KEYS, 0, false));
 	during = NULL;

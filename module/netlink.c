@@ -30,6 +30,11 @@ static const struct nla_policy object_get_policy[VMO_A_OBJECT_USAGE + 1] = {
 
 static struct genl_family vmo_family;
 
+const struct genl_family *vmo_netlink_family(void)
+{
+	return &vmo_family;
+}
+
 void *vmo_netlink_put(struct sk_buff *skb, u32 portid, u32 seq, u8 cmd)
 {
 	return genlmsg_put(skb, portid, seq, &vmo_family, 0, cmd);
@@ -368,7 +373,7 @@ static bool may_listen(struct net *net)
 	       genl_has_listeners(&vmo_family, net, VMO_NLGRP_EVENTS);
 }
 
-static bool anybody_listens(void)
+bool vmo_netlink_listened(void)
 {
 	struct net *net;
 	bool any = false;
@@ -380,8 +385,8 @@ static bool anybody_listens(void)
 	return any;
 }
 
-/* Takes over @skb; NULL tells the listeners that they have missed something. */
-static void tell_all(struct sk_buff *skb)
+/* NULL tells the listeners that they have missed something. */
+void vmo_netlink_tell(struct sk_buff *skb)
 {
 	struct sk_buff *copy;
 	struct net *net;
@@ -406,14 +411,14 @@ static void tell_object(struct vmo *vmo, u8 cmd)
 	const struct telling t = { .cmd = cmd };
 	struct sk_buff *skb;
 
-	if (!anybody_listens())
+	if (!vmo_netlink_listened())
 		return;
 	skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (skb && put_message(skb, vmo, &t)) {
 		nlmsg_free(skb);
 		skb = NULL;
 	}
-	tell_all(skb);
+	vmo_netlink_tell(skb);
 }
 
 void vmo_tell_created(struct vmo *vmo)
@@ -442,12 +447,12 @@ static void tell_id(u8 cmd, u64 id, const struct vmo_departure *gone)
 		nlmsg_free(skb);
 		skb = NULL;
 	}
-	tell_all(skb);
+	vmo_netlink_tell(skb);
 }
 
 void vmo_tell_closed(const struct vmo_departure *gone)
 {
-	if (!anybody_listens())
+	if (!vmo_netlink_listened())
 		return;
 	tell_id(VMO_CMD_OBJECT_CLOSED_NTF, gone->id, gone);
 	if (gone->childless)
@@ -501,6 +506,30 @@ static const struct genl_ops vmo_nl_ops[] = {
 		.doit = vmo_nl_pager_dirty,
 		.policy = vmo_pager_dirty_policy,
 		.maxattr = ARRAY_SIZE(vmo_pager_dirty_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_PENDING,
+		.start = vmo_nl_pager_dump_start,
+		.dumpit = vmo_nl_pager_dump_pending,
+		.done = vmo_nl_pager_dump_done,
+		.policy = vmo_pager_pending_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_pending_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_DIRTY_RANGES,
+		.start = vmo_nl_pager_dirty_start,
+		.dumpit = vmo_nl_pager_dump_dirty,
+		.done = vmo_nl_pager_dump_done,
+		.policy = vmo_pager_dirty_ranges_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_dirty_ranges_policy) - 1,
+	},
+	{
+		.cmd = VMO_CMD_PAGER_STATS,
+		.start = vmo_nl_pager_dump_start,
+		.dumpit = vmo_nl_pager_dump_stats,
+		.done = vmo_nl_pager_dump_done,
+		.policy = vmo_pager_stats_policy,
+		.maxattr = ARRAY_SIZE(vmo_pager_stats_policy) - 1,
 	},
 	{
 		.cmd = VMO_CMD_PAGER_WRITEBACK_BEGIN,

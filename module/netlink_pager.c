@@ -21,6 +21,7 @@
 #include "cmd.h"
 #include "netlink.h"
 #include "pager.h"
+#include "trace.h"
 
 const struct nla_policy vmo_pager_bind_policy[VMO_A_PAGER_FD + 1] = {
 	[VMO_A_PAGER_FD] = { .type = NLA_U32, },
@@ -318,7 +319,7 @@ static_assert((int)VMO_REQUEST_TYPE_COMPLETE == VMO_REQUEST_COMPLETE);
 static_assert((int)VMO_REQUEST_TYPE_DIRTY == VMO_REQUEST_DIRTY);
 static_assert((int)VMO_REQUEST_TYPE_SYNC == VMO_REQUEST_SYNC);
 
-static int put_request(struct sk_buff *skb, const struct vmo_notice *notice)
+int vmo_netlink_put_request(struct sk_buff *skb, const struct vmo_notice *notice)
 {
 	struct nlattr *nest = nla_nest_start(skb, VMO_A_PAGER_REQUEST);
 	struct vmo_pager_request request;
@@ -348,7 +349,7 @@ static int reply_requests(struct genl_info *info, const struct vmo_notice *notic
 		return -ENOMEM;
 	head = vmo_netlink_put(reply, info->snd_portid, info->snd_seq, VMO_CMD_PAGER_NEXT);
 	for (i = 0; head && i < nr; i++)
-		if (put_request(reply, &notices[i]))
+		if (vmo_netlink_put_request(reply, &notices[i]))
 			head = NULL;
 	if (!head) {
 		nlmsg_free(reply);
@@ -391,6 +392,36 @@ int vmo_nl_pager_next(struct sk_buff *skb, struct genl_info *info)
 	err = next(vmo_pager_from_file(file), info);
 	fput(file);
 	return err;
+}
+
+/* ---- events ------------------------------------------------------------ */
+
+static int put_overtime(struct sk_buff *skb, struct vmo_pager *pager,
+			const struct vmo_notice *notice, unsigned int ms)
+{
+	void *head = vmo_netlink_put(skb, 0, 0, VMO_CMD_PAGER_OVERTIME_NTF);
+
+	if (!head || put_id(skb, pager) || nla_put_u32(skb, VMO_A_PAGER_WAITED_MS, ms) ||
+	    vmo_netlink_put_request(skb, notice))
+		return -EMSGSIZE;
+	genlmsg_end(skb, head);
+	return 0;
+}
+
+void vmo_pager_tell_overtime(struct vmo_pager *pager, const struct vmo_notice *notice,
+			     unsigned int ms)
+{
+	struct sk_buff *skb;
+
+	trace_vmo_overtime(pager->id, notice->key, notice->first, notice->type, ms);
+	if (!vmo_netlink_listened())
+		return;
+	skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (skb && put_overtime(skb, pager, notice, ms)) {
+		nlmsg_free(skb);
+		skb = NULL;
+	}
+	vmo_netlink_tell(skb);
 }
 
 /* ---- answers ----------------------------------------------------------- */

@@ -64,8 +64,8 @@ struct vmo_content *vmo_content_get(struct vmo_content *content)
 
 void vmo_content_modified(struct vmo_content *content)
 {
-	if (content->cow.source && !READ_ONCE(content->modified))
-		WRITE_ONCE(content->modified, true);
+	if (content->cow.source)
+		vmo_source_modified(content->cow.source);
 }
 
 void vmo_content_put(struct vmo_content *content)

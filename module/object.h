@@ -96,7 +96,6 @@ struct vmo_counts {
  * @kin_link: in @kin's list; its members_lock
  * @counts: what was counted last
  * @base_size: content size that vmo_object_rewind() goes back to. Immutable.
- * @modified: with a pager: it was modified, and nobody has asked since
  */
 struct vmo_content {
 	struct vmo_cow_pages cow;
@@ -110,7 +109,6 @@ struct vmo_content {
 	struct list_head kin_link;
 	struct vmo_counts counts;
 	loff_t base_size;
-	bool modified;
 };
 
 #define VMO_CONTENT_RESIZABLE	BIT(0)

@@ -161,6 +161,7 @@ struct vmo_source *vmo_source_new(struct vmo_queue *queue, u64 key)
 	for (type = 0; type < VMO_ASK_TYPES; type++)
 		source->requests[type] = RB_ROOT_CACHED;
 	spin_lock(&queue->lock);
+	source->id = ++queue->last_id;
 	list_add_tail(&source->link, &queue->sources);
 	spin_unlock(&queue->lock);
 	return source;
@@ -417,24 +418,76 @@ void vmo_source_cut(struct vmo_source *source, pgoff_t end)
 	spin_unlock(&source->queue->lock);
 }
 
-void vmo_source_pending(struct vmo_source *source, unsigned int *waiting,
-			unsigned int *handed)
+void vmo_source_modified(struct vmo_source *source)
+{
+	if (!READ_ONCE(source->modified))
+		WRITE_ONCE(source->modified, true);
+}
+
+/* Queue lock. */
+static void read_stats(struct vmo_source *source, struct vmo_source_stats *stats)
 {
 	struct interval_tree_node *run;
 	struct vmo_request *request;
 	unsigned int type;
 
-	*waiting = 0;
-	*handed = 0;
-	spin_lock(&source->queue->lock);
+	*stats = (struct vmo_source_stats){
+		.id = source->id, .key = source->key, .modified = READ_ONCE(source->modified),
+	};
 	for (type = 0; type < VMO_ASK_TYPES; type++) {
 		run = interval_tree_iter_first(&source->requests[type], 0, ~0UL);
 		for (; run; run = interval_tree_iter_next(run, 0, ~0UL)) {
 			request = container_of(run, struct vmo_request, run);
-			++*(request->asked.handed ? handed : waiting);
+			++*(request->asked.handed ? &stats->handed : &stats->waiting);
 		}
 	}
+}
+
+void vmo_source_stats(struct vmo_source *source, bool reset, struct vmo_source_stats *stats)
+{
+	spin_lock(&source->queue->lock);
+	read_stats(source, stats);
+	if (reset)
+		WRITE_ONCE(source->modified, false);
 	spin_unlock(&source->queue->lock);
+}
+
+bool vmo_queue_next_source(struct vmo_queue *queue, u64 id, struct vmo_source_stats *stats)
+{
+	struct vmo_source *source, *found = NULL;
+
+	spin_lock(&queue->lock);
+	list_for_each_entry(source, &queue->sources, link)
+		if (source->id >= id && (!found || source->id < found->id))
+			found = source;
+	if (found)
+		read_stats(found, stats);
+	spin_unlock(&queue->lock);
+	return found;
+}
+
+static void lowest_id(struct list_head *list, u64 id, struct vmo_asked **found)
+{
+	struct vmo_asked *asked;
+
+	list_for_each_entry(asked, list, link)
+		if (asked->id >= id && (!*found || asked->id < (*found)->id))
+			*found = asked;
+}
+
+bool vmo_queue_next(struct vmo_queue *queue, u64 id, struct vmo_notice *notice, bool *handed)
+{
+	struct vmo_asked *found = NULL;
+
+	spin_lock(&queue->lock);
+	lowest_id(&queue->waiting, id, &found);
+	lowest_id(&queue->handed, id, &found);
+	if (found) {
+		tell(found, notice);
+		*handed = found->handed;
+	}
+	spin_unlock(&queue->lock);
+	return found;
 }
 
 bool vmo_source_closed(struct vmo_source *source)

@@ -158,15 +158,19 @@ struct vmo_queue {
  * @requests: by type, none of which overlap
  * @complete: tells the server that it is over
  * @closed: nothing can be asked any more
+ * @modified: it was, and nobody has asked since; atomic by itself
+ * @id: unique in the queue; immutable
  */
 struct vmo_source {
 	struct list_head link;
 	struct vmo_queue *queue;
+	u64 id;
 	u64 key;
 	refcount_t refs;
 	struct rb_root_cached requests[VMO_ASK_TYPES];
 	struct vmo_asked complete;
 	bool closed;
+	bool modified;
 };
 
 /* An empty queue, where one may ask. */
@@ -251,9 +255,31 @@ bool vmo_source_closed(struct vmo_source *source);
  */
 void vmo_source_detach(struct vmo_source *source);
 
-/* How many requests no server has seen, and how many one has. */
-void vmo_source_pending(struct vmo_source *source, unsigned int *waiting,
-			unsigned int *handed);
+/**
+ * struct vmo_source_stats - what became of a content, and what is asked for
+ * @id: of the source, unique in the queue
+ * @key: what the server calls it
+ * @waiting: requests that no server has seen
+ * @handed: those that one has
+ * @modified: see vmo_source_modified()
+ */
+struct vmo_source_stats {
+	u64 id;
+	u64 key;
+	unsigned int waiting;
+	unsigned int handed;
+	bool modified;
+};
+
+/* With @reset it is not modified any more. */
+void vmo_source_stats(struct vmo_source *source, bool reset, struct vmo_source_stats *stats);
+/* Of the one with the lowest id from @id on that is not closed. False: there is none. */
+bool vmo_queue_next_source(struct vmo_queue *queue, u64 id, struct vmo_source_stats *stats);
+/* The request with the lowest id from @id on, and whether a server has it. */
+bool vmo_queue_next(struct vmo_queue *queue, u64 id, struct vmo_notice *notice, bool *handed);
+
+/* The content was modified, in the sense of struct vmo_pager_stats. */
+void vmo_source_modified(struct vmo_source *source);
 
 /* The content is gone. Detaches, and drops the reference of vmo_source_new(). */
 void vmo_source_release(struct vmo_source *source);

@@ -47,14 +47,30 @@ static void wake_waiter(struct vmo_waiter *waiter)
 	complete(&container_of(waiter, struct pager_wait, waiter)->done);
 }
 
-static void report(struct vmo_cow_pages *cow, pgoff_t key, unsigned int ms)
+static void report(struct vmo_cow_pages *cow, pgoff_t key, enum vmo_ask_type type,
+		   unsigned int ms)
 {
-	pr_notice_ratelimited("vmo: the pager of memory %llu has not answered for %u ms, page %lu\n",
-			      cow->source->key, ms, key);
+	struct vmo_notice notice = {
+		.key = cow->source->key, .type = type, .first = key, .last = key,
+	};
+	struct vmo_source_stats stats;
+
+	vmo_source_stats(cow->source, false, &stats);
+	pr_notice_ratelimited("vmo: pager %llu has not answered for %u ms: memory %llu, page %lu; %u requests taken, %u not\n",
+			      vmo_pager_of(cow)->id, ms, stats.key, key, stats.handed,
+			      stats.waiting);
+	vmo_pager_tell_overtime(vmo_pager_of(cow), &notice, ms);
+}
+
+static enum vmo_ask_type ask_type(enum vmo_want want)
+{
+	return want == VMO_WANT_SYNC ? VMO_ASK_SYNC :
+	       want == VMO_WANT_READ ? VMO_ASK_READ : VMO_ASK_DIRTY;
 }
 
 /* P16. > 0: woken; 0: it took too long; < 0: interrupted. */
-static long wait_long(struct vmo_cow_pages *cow, struct pager_wait *wait, bool interruptible)
+static long wait_long(struct vmo_cow_pages *cow, struct pager_wait *wait, enum vmo_want want,
+		      bool interruptible)
 {
 	const struct vmo_pager_limits *limits = &vmo_pager_of(cow)->limits;
 	unsigned int waited = 0, ms = limits->report_ms;
@@ -72,7 +88,7 @@ static long wait_long(struct vmo_cow_pages *cow, struct pager_wait *wait, bool i
 		if (ret)
 			return ret;
 		waited += ms;
-		report(cow, wait->waiter.key, waited);
+		report(cow, wait->waiter.key, ask_type(want), waited);
 	}
 	return 0;
 }
@@ -89,7 +105,7 @@ static int need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_w
 	ret = vmo_cow_ask(cow, key, min(last, key + window - 1), want, &wait.waiter);
 	if (ret <= 0)
 		return ret;
-	woken = wait_long(cow, &wait, interruptible);
+	woken = wait_long(cow, &wait, want, interruptible);
 	if (vmo_source_leave(cow->source, &wait.waiter))
 		return wait.waiter.error;
 	return woken < 0 ? -EINTR : -ETIMEDOUT;
@@ -110,7 +126,7 @@ static int need_sync(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	if (ret <= 0)
 		return ret;
 	do {
-		woken = wait_long(cow, &wait, false);
+		woken = wait_long(cow, &wait, VMO_WANT_SYNC, false);
 		ret = woken > 0 ? vmo_cow_ask_on(cow, last, &wait.waiter) : -ETIMEDOUT;
 	} while (ret > 0);
 	if (vmo_source_leave(cow->source, &wait.waiter))

@@ -111,6 +111,13 @@ void vmo_pager_need_fault(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last,
 /* Why the last try failed, once; 0 if it did not. @again: the core says that there was one. */
 int vmo_pager_fault_error(struct vmo_cow_pages *cow, pgoff_t key, bool again);
 
+/*
+ * Somebody has waited for @notice, whose id is 0, for @ms by now. Of netlink_pager.c, and
+ * all that this layer knows of those above.
+ */
+void vmo_pager_tell_overtime(struct vmo_pager *pager, const struct vmo_notice *notice,
+			     unsigned int ms);
+
 long vmo_pagers_count(void);
 
 #endif

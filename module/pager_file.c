@@ -227,14 +227,14 @@ static int stats(struct vmo_ucmd *ucmd, struct file *file)
 {
 	struct vmo *vmo = served(ucmd, file, VMO_RIGHT_READ);
 	struct vmo_pager_stats *arg = &ucmd->arg->pager_stats;
+	struct vmo_source_stats stats;
 
 	if (IS_ERR(vmo))
 		return PTR_ERR(vmo);
-	if (arg->flags & VMO_PAGER_RESET)
-		arg->modified = xchg(&vmo->content->modified, false);
-	else
-		arg->modified = READ_ONCE(vmo->content->modified);
-	vmo_source_pending(vmo->content->cow.source, &arg->waiting, &arg->handed);
+	vmo_source_stats(vmo->content->cow.source, arg->flags & VMO_PAGER_RESET, &stats);
+	arg->modified = stats.modified;
+	arg->waiting = stats.waiting;
+	arg->handed = stats.handed;
 	return 0;
 }
 

@@ -119,6 +119,30 @@ TRACE_EVENT(vmo_pin,
 		  __entry->length, __entry->result)
 );
 
+TRACE_EVENT(vmo_overtime,
+	TP_PROTO(u64 pager, u64 memory, unsigned long key, unsigned int type, unsigned int ms),
+	TP_ARGS(pager, memory, key, type, ms),
+	TP_STRUCT__entry(
+		__field(u64, pager)
+		__field(u64, memory)
+		__field(unsigned long, key)
+		__field(unsigned int, type)
+		__field(unsigned int, ms)
+	),
+	TP_fast_assign(
+		__entry->pager = pager;
+		__entry->memory = memory;
+		__entry->key = key;
+		__entry->type = type;
+		__entry->ms = ms;
+	),
+	TP_printk("pager=%llu memory=%llu key=%lu type=%s ms=%u", __entry->pager,
+		  __entry->memory, __entry->key,
+		  __print_symbolic(__entry->type, { VMO_ASK_READ, "read" },
+				   { VMO_ASK_DIRTY, "dirty" }, { VMO_ASK_SYNC, "sync" }),
+		  __entry->ms)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

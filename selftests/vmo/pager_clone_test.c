@@ -62,7 +62,7 @@ static int clone_part(int fd, uint64_t page, uint64_t pages)
 }
 
 /* K5: which kinds there are; what else is refused, of the object and of its clones. */
-TEST_F(vmo, k5_x1_a7_kinds)
+TEST_F(vmo, k5_p4_x1_a7_kinds)
 {
 	struct vmo_transfer transfer = { .length = PS };
 	struct vmo_diff diff = { .length = PS, .count = 1 };

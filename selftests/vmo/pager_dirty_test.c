@@ -459,7 +459,7 @@ static int modified(struct scene *s)
 	return was == reset && !pager_modified(s->binding, s->fd, 0) ? was : -1;
 }
 
-TEST_F(vmo, mod_what_modifies)
+TEST_F(vmo, mod_d7_n6_what_modifies)
 {
 	struct vmo_pager_stats stats;
 	struct vmo_rw rw = { };

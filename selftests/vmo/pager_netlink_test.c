@@ -28,6 +28,14 @@ struct lane {
 	uint64_t ready_id;
 	struct vmo_pager_request request[ROOM];
 	unsigned int requests;
+	unsigned int handed;		/* of a dump */
+	struct vmo_page_run run[ROOM];
+	unsigned int runs;
+	struct vmo_pager_stats stats[ROOM];
+	uint64_t key[ROOM];
+	unsigned int stated;
+	unsigned int overtimes;		/* events */
+	uint32_t waited_ms;
 	bool end;
 };
 
@@ -46,8 +54,40 @@ static void note_request(struct lane *l, struct nlattr *nest)
 	};
 }
 
+static void note_dump(struct lane *l, int cmd, struct nlattr **a)
+{
+	unsigned int n = cmd == VMO_CMD_PAGER_STATS ? l->stated : l->runs;
+
+	if (n == ROOM)
+		return;
+	switch (cmd) {
+	case VMO_CMD_PAGER_PENDING:
+		l->handed += !!a[VMO_A_PAGER_HANDED];
+		break;
+	case VMO_CMD_PAGER_DIRTY_RANGES:
+		l->run[l->runs++] = (struct vmo_page_run){
+			.offset = nla_get_u64(a[VMO_A_PAGER_OFFSET]),
+			.length = nla_get_u64(a[VMO_A_PAGER_LENGTH]),
+			.state = a[VMO_A_PAGER_ZEROES] ? VMO_DIRTY_ZERO : 0,
+		};
+		break;
+	case VMO_CMD_PAGER_STATS:
+		l->key[n] = nla_get_u64(a[VMO_A_PAGER_KEY]);
+		l->stats[l->stated++] = (struct vmo_pager_stats){
+			.waiting = nla_get_u32(a[VMO_A_PAGER_WAITING]),
+			.handed = nla_get_u32(a[VMO_A_PAGER_NR_HANDED]),
+			.modified = !!a[VMO_A_PAGER_MODIFIED],
+		};
+		break;
+	case VMO_CMD_PAGER_OVERTIME_NTF:
+		l->overtimes++;
+		l->waited_ms = nla_get_u32(a[VMO_A_PAGER_WAITED_MS]);
+	}
+}
+
 static int on_message(struct nl_msg *msg, void *arg)
 {
+	struct nlattr *all[VMO_A_PAGER_MAX + 1];
 	struct genlmsghdr *head = genlmsg_hdr(nlmsg_hdr(msg));
 	struct nlattr *attr, *id;
 	struct lane *l = arg;
@@ -58,9 +98,12 @@ static int on_message(struct nl_msg *msg, void *arg)
 		l->ready++;
 		l->ready_id = id ? nla_get_u64(id) : 0;
 	}
-	if (head->cmd == VMO_CMD_PAGER_BIND)
+	if (head->cmd == VMO_CMD_PAGER_BIND || head->cmd == VMO_CMD_PAGER_OVERTIME_NTF)
 		l->id = id ? nla_get_u64(id) : 0;
-	if (head->cmd == VMO_CMD_PAGER_NEXT)
+	if (!genlmsg_parse(nlmsg_hdr(msg), 0, all, VMO_A_PAGER_MAX, NULL))
+		note_dump(l, head->cmd, all);
+	if (head->cmd == VMO_CMD_PAGER_NEXT || head->cmd == VMO_CMD_PAGER_PENDING ||
+	    head->cmd == VMO_CMD_PAGER_OVERTIME_NTF)
 		nlmsg_for_each_attr(attr, nlmsg_hdr(msg), GENL_HDRLEN, left)
 			if (nla_type(attr) == VMO_A_PAGER_REQUEST)
 				note_request(l, attr);
@@ -97,6 +140,7 @@ static bool lane_open(struct lane *l)
 	nl_socket_disable_seq_check(l->sock);
 	nl_socket_modify_cb(l->sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, l);
 	nl_socket_modify_cb(l->sock, NL_CB_ACK, NL_CB_CUSTOM, on_ack, l);
+	nl_socket_modify_cb(l->sock, NL_CB_FINISH, NL_CB_CUSTOM, on_ack, l);
 	nl_socket_modify_err_cb(l->sock, NL_CB_CUSTOM, on_error, l);
 	return l->family > 0;
 }
@@ -107,15 +151,18 @@ static void lane_close(struct lane *l)
 }
 
 /* Attributes, each with its value; 0 ends them. What is told is in the lane. An errno. */
-static int ask(struct lane *l, int cmd, const uint64_t *attrs)
+static int ask_with(struct lane *l, int cmd, int flags, const uint64_t *attrs)
 {
 	struct nl_msg *msg = nlmsg_alloc();
 
 	l->error = 0;
 	l->explained = false;
 	l->requests = 0;
+	l->handed = 0;
+	l->runs = 0;
+	l->stated = 0;
 	l->end = false;
-	genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, l->family, 0, NLM_F_ACK, cmd,
+	genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, l->family, 0, flags, cmd,
 		    VMO_FAMILY_VERSION);
 	for (; attrs[0]; attrs += 2) {
 		switch (attrs[0]) {
@@ -143,7 +190,9 @@ static int ask(struct lane *l, int cmd, const uint64_t *attrs)
 }
 
 #define ASK(_l, _cmd, ...)							\
-	ask(_l, VMO_CMD_PAGER_ ## _cmd, (uint64_t[]){ __VA_ARGS__, 0 })
+	ask_with(_l, VMO_CMD_PAGER_ ## _cmd, NLM_F_ACK, (uint64_t[]){ __VA_ARGS__, 0 })
+#define DUMP(_l, _cmd, ...)							\
+	ask_with(_l, VMO_CMD_PAGER_ ## _cmd, NLM_F_DUMP, (uint64_t[]){ __VA_ARGS__, 0 })
 #define FD	VMO_A_PAGER_FD
 #define RANGE(_fd, _page, _pages)						\
 	VMO_A_PAGER_VMO, (_fd), VMO_A_PAGER_OFFSET, (_page) * PS, VMO_A_PAGER_LENGTH, \
@@ -235,6 +284,132 @@ TEST_F(vmo, p2_by_netlink)
 	EXPECT_TRUE(is_ready(l, 20000));
 	EXPECT_EQ(EBADF, ASK(l, NEXT, FD, s.pager));
 	lane_close(l);
+}
+
+/* P31, and fsync(), by this way; dumps of what there is to do. */
+TEST_F(vmo, p31_p44_p45_dirty_and_dumps)
+{
+	struct client c = { .page = 3, .pages = 4 }, d = { .page = 20, .pages = 1 };
+	struct scene s;
+	struct lane *l = &s.lane;
+	int other, status;
+	pid_t pid;
+
+	ASSERT_TRUE(set_scene(&s, self->dev));
+	close(s.fd);
+	s.fd = paged_new(self->dev, s.pager, PAGES, VMO_CREATE_TRAP_DIRTY);
+	ASSERT_EQ(0, ASK(l, BIND, FD, s.pager));
+	c.fd = s.fd;
+	d.fd = s.fd;
+	client_start(&c);
+	ASSERT_TRUE(is_ready(l, 20000));
+	while (!ASK(l, NEXT, FD, s.pager, VMO_A_PAGER_ROOM, 1) && l->request[0].type != 1)
+		;	/* COMPLETE of the first */
+	client_start(&d);
+	ASSERT_TRUE(is_ready(l, 20000));
+	EXPECT_EQ(0, DUMP(l, PENDING, FD, s.pager));
+	ASSERT_EQ(2, l->requests);
+	EXPECT_EQ(1, l->handed);
+	EXPECT_TRUE(is_request(&l->request[0], 3, 4));
+	EXPECT_TRUE(is_request(&l->request[1], 20, 1));
+	other = paged_new(self->dev, s.pager, 1, 0);
+	EXPECT_EQ(0, DUMP(l, STATS, FD, s.pager));
+	ASSERT_EQ(2, l->stated);
+	EXPECT_EQ(KEY, l->key[0]);
+	EXPECT_EQ(1, l->stats[0].waiting);
+	EXPECT_EQ(1, l->stats[0].handed);
+	EXPECT_EQ(0, l->stats[0].modified + l->stats[1].modified + l->stats[1].waiting);
+	EXPECT_EQ(0, ASK(l, SUPPLY, FD, s.pager, RANGE(s.fd, 0, PAGES), SOURCE(s.aux, 0)));
+	ASSERT_TRUE(client_ends(&c, 20));
+	ASSERT_TRUE(client_ends(&d, 20));
+	EXPECT_EQ(0, DUMP(l, PENDING, FD, s.pager));
+	EXPECT_EQ(0, l->requests);
+
+	pid = fork();
+	if (!pid)
+		_exit(write_page(s.fd, 5, 1) || vmo_op(s.fd, VMO_OP_ZERO, 6 * PS, 9 * PS) ||
+		      fsync(s.fd));
+	while (is_ready(l, 0))
+		;
+	for (int i = 0; i < 1000; i++) {
+		ASSERT_EQ(0, ASK(l, NEXT, FD, s.pager, VMO_A_PAGER_ROOM, 1));
+		if (l->requests)
+			break;
+		usleep(10000);
+	}
+	EXPECT_EQ(VMO_REQUEST_DIRTY, l->request[0].type);
+	EXPECT_EQ(5 * PS, l->request[0].offset);
+	EXPECT_EQ(0, ASK(l, DIRTY, FD, s.pager, RANGE(s.fd, 5, 1)));
+	for (int i = 0; i < 1000; i++) {
+		ASSERT_EQ(0, ASK(l, NEXT, FD, s.pager, VMO_A_PAGER_ROOM, 1));
+		if (l->requests)
+			break;
+		usleep(10000);
+	}
+	EXPECT_EQ(VMO_REQUEST_SYNC, l->request[0].type);
+	EXPECT_EQ(0, DUMP(l, DIRTY_RANGES, FD, s.pager, VMO_A_PAGER_VMO, s.fd));
+	ASSERT_EQ(2, l->runs);
+	EXPECT_TRUE(run_is(&l->run[0], 5, 1, 0));
+	EXPECT_TRUE(run_is(&l->run[1], 6, 9, VMO_DIRTY_ZERO));
+	EXPECT_EQ(0, DUMP(l, STATS, FD, s.pager));
+	EXPECT_EQ(1, l->stats[0].modified);
+	EXPECT_EQ(0, ASK(l, WRITEBACK_BEGIN, FD, s.pager, RANGE(s.fd, 0, PAGES)));
+	EXPECT_EQ(0, ASK(l, WRITEBACK_END, FD, s.pager, RANGE(s.fd, 0, PAGES)));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, DUMP(l, DIRTY_RANGES, FD, s.pager, VMO_A_PAGER_VMO, s.fd));
+	EXPECT_EQ(0, l->runs);
+	/* More than one message has room for. */
+	for (uint64_t i = 0; i < PAGES; i += 2) {
+		ASSERT_EQ(0, pager_may_dirty(s.pager, s.fd, i, 1));
+	}
+	EXPECT_EQ(0, DUMP(l, DIRTY_RANGES, FD, s.pager, VMO_A_PAGER_VMO, s.fd));
+	EXPECT_EQ(ROOM, l->runs);
+
+	EXPECT_EQ(ENODATA, DUMP(l, PENDING, 0));
+	EXPECT_EQ(EBADF, DUMP(l, STATS, FD, 999));
+	EXPECT_EQ(EINVAL, DUMP(l, STATS, FD, s.fd));
+	EXPECT_EQ(ENODATA, DUMP(l, DIRTY_RANGES, FD, s.pager));
+	EXPECT_EQ(EINVAL, DUMP(l, DIRTY_RANGES, FD, s.pager, VMO_A_PAGER_VMO, s.aux));
+	EXPECT_EQ(EBADF, DUMP(l, DIRTY_RANGES, FD, s.pager, VMO_A_PAGER_VMO, 999));
+	EXPECT_EQ(ENODATA, ASK(l, DIRTY, FD, s.pager));
+	EXPECT_EQ(EOPNOTSUPP, ASK(l, DIRTY, FD, s.pager, RANGE(other, 0, 1)));
+	EXPECT_TRUE(l->explained);
+	lane_close(l);
+}
+
+/* P16: whoever listens is told of requests that take too long. */
+TEST_F(vmo, p16_overtime_event)
+{
+	struct vmo_pager_create create = {
+		.flags = VMO_PAGER_LIMITS, .fd = -1, .rebind_ms = 60000, .report_ms = 100,
+		.timeout_ms = 350, .window = PS,
+	};
+	struct client c = { .page = 3, .pages = 1 };
+	int binding, group;
+	struct lane l;
+
+	ASSERT_EQ(0, ioctl(self->dev, VMO_PAGER_CREATE, &create));
+	ASSERT_TRUE(lane_open(&l));
+	group = genl_ctrl_resolve_grp(l.sock, VMO_FAMILY_NAME, VMO_MCGRP_EVENTS);
+	ASSERT_LE(0, group);
+	ASSERT_EQ(0, nl_socket_add_membership(l.sock, group));
+	binding = pager_bind(create.fd);
+	c.fd = paged_new(self->dev, create.fd, PAGES, 0);
+	client_start(&c);
+	for (int i = 0; i < 100 && l.overtimes < 3; i++)
+		nl_recvmsgs_default(l.sock);
+	EXPECT_EQ(3, l.overtimes);
+	EXPECT_EQ(300, l.waited_ms);
+	EXPECT_EQ(3 * PS, l.request[0].offset);
+	EXPECT_EQ(KEY, l.request[0].key);
+	EXPECT_EQ(VMO_REQUEST_READ, l.request[0].type);
+	EXPECT_NE(0, l.id);
+	ASSERT_TRUE(client_ends(&c, 20));
+	EXPECT_EQ(ETIMEDOUT, c.error);
+	close(binding);
+	close(create.fd);
+	lane_close(&l);
 }
 
 /* P47, and an explanation of each refusal. */

@@ -820,7 +820,7 @@ TEST_F(vmo, p10_nonblock)
 }
 
 /* MP6: the mapping goes while somebody waits, and nobody waits for that. */
-TEST_F(vmo, mp6_lk4_unmapped_meanwhile)
+TEST_F(vmo, mp6_lk4_inv_4_12_unmapped_meanwhile)
 {
 	struct client c = { .page = 5 };
 	struct scene s;

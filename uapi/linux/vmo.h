@@ -160,8 +160,14 @@ struct vmo_create {
  * A page that a device or a pipe holds is copied instead of shared; what
  * devices write meanwhile may be in it or not, byte by byte.
  *
- * VMO_CLONE_AT_LEAST_ON_WRITE and VMO_CLONE_MODIFIED promise less of memory that
- * a pager provides. Of all other memory they are snapshots, in every respect. (K5)
+ * VMO_CLONE_AT_LEAST_ON_WRITE and VMO_CLONE_MODIFIED are for memory that a pager
+ * provides, of which nobody knows all; there is no snapshot of it, nor a child with
+ * VMO_CLONE_KEEP_BASE (EOPNOTSUPP). Such a child has pages of its own for what is written,
+ * zeroed, committed or pinned through it, and shows the object with the pager everywhere
+ * else, as that changes, as far as both reach. A child of the child begins with what that
+ * one has of its own; for VMO_CLONE_AT_LEAST_ON_WRITE pins of it do not matter, its pinned
+ * pages are copied. Of all other memory both kinds are snapshots, in every respect. (K5,
+ * K11, K12)
  *
  * %VMO_CLONE_NO_WRITE: nobody can ever write the child. Not together with
  * VMO_CLONE_RESIZABLE (EINVAL). It may be executed if the parent may. (R2, H6)
@@ -824,11 +830,13 @@ struct vmo_info {
  * later, gets EBADFD; what was supplied can be read. So whoever wants clients to outlive a
  * server keeps a duplicate. The *object*: the server is told VMO_REQUEST_COMPLETE.
  *
- * An object with a pager cannot be cloned (EOPNOTSUPP), nor can pages be
- * transferred or decommitted (EOPNOTSUPP); slices and references are of the same memory.
- * What is zeroed, and what the object grows by, is not asked for. ftruncate() takes whole
+ * Of an object with a pager, and of its clones, pages cannot be transferred, decommitted or
+ * compared (EOPNOTSUPP); slices and references are of the same memory. struct vmo_clone
+ * says what clones are. What is zeroed, and what the object grows by, is not asked for. ftruncate() takes whole
  * pages only (EINVAL). What descriptors with O_NONBLOCK, and RWF_NOWAIT, would have to wait
- * for is EAGAIN. lseek() with SEEK_DATA takes all of it for data.
+ * for is EAGAIN. lseek() with SEEK_DATA takes all of it for data. fsync() and msync() with
+ * MS_SYNC wait until what was written before has been written back, and say EIO if that
+ * fails, or nobody does it.
  *
  * The caller needs /dev/vmo open for writing (EACCES).
  */
@@ -974,7 +982,8 @@ struct vmo_pager_detach {
  * A page that somebody writes, and one that is zeroed, is *dirty*. To store it, a server
  * says VMO_PAGER_BEGIN, reads it from the object, stores it, and says VMO_PAGER_END: then
  * it is clean, unless it was written in between. Dirty pages that are pinned, or that a
- * device or a pipe holds, may be written at any time, and stay dirty. Clean pages are left
+ * device or a pipe holds, may be written at any time, and stay dirty; whoever waits for
+ * them in fsync() asks again. Clean pages are left
  * alone. (P30, P42, P43)
  *
  * %VMO_PAGER_ZEROES: with VMO_PAGER_BEGIN, only of what reads zero without a page. (P42)
@@ -1034,9 +1043,8 @@ struct vmo_pager_dirty_ranges {
  * EOPNOTSUPP), whether somebody asked for that or not. What reads zero becomes pages. If
  * any of it was not supplied yet that is ENOENT, and nothing changes. (P32)
  *
- * Detached: EBADFD. A range that is not inside of the object: ERANGE. ENOMEM; and then
- * nothing has become dirty, but a next try has less to do. The descriptor has to be
- * writable (EACCES).
+ * Detached: EBADFD. A range that is not inside of the object: ERANGE. ENOMEM, and then
+ * nothing has become dirty. The descriptor has to be writable (EACCES).
  */
 struct vmo_pager_dirty {
 	__aligned_u64 offset;
@@ -1055,8 +1063,8 @@ struct vmo_pager_dirty {
  * @handed: out: those that one has taken, and that somebody may wait for
  * @reserved: must be 0
  *
- * Writes modify, by calls and by mappings, as do zeroing at least one whole page, resizing
- * and pinning for writing, also through slices and references. What the server does, and
+ * Writes modify, by calls and by mappings, as do zeroing, resizing and pinning for writing,
+ * also through slices and references, but not through clones. What the server does, and
  * committing, does not. (P45, MOD)
  */
 struct vmo_pager_stats {

@@ -225,6 +225,15 @@ int vmo_cow_fail(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, int err
 int vmo_cow_detach(struct vmo_cow_pages *cow);
 
 /*
+ * vmo_cow_evict - give up what the source can provide again
+ *
+ * Of [@first, @last], which may reach past the end, what the server knows and nobody
+ * holds. Whoever needs it asks for it. Adds the number of pages to *@pages. -EINTR; a part
+ * may be done. No lock held; @cow has a source.
+ */
+int vmo_cow_evict(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, unsigned long *pages);
+
+/*
  * What the server does not know of [@first, @last], it has been told and is writing back
  * from now on. Zeroes only, with @zeroes; not what somebody may write unseen. What is
  * written again is unknown again. -ERANGE, -EINTR, -ENOMEM if it is watched; a part may be

@@ -756,28 +756,37 @@ int vmo_cow_dirty_ranges(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last,
 	return 0;
 }
 
-/* ---- detaching --------------------------------------------------------- */
+/* ---- giving up --------------------------------------------------------- */
 
-/* Gives up what the server knows. Content lock exclusive, without PTEs. */
-static void drop_clean(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base)
+/*
+ * Gives up what the server knows; with @held also what somebody holds, who goes on to see
+ * it. Content lock exclusive, without PTEs. How many pages.
+ */
+static unsigned int drop_clean(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base,
+			       u64 mask, bool held)
 {
 	struct page *gone[VMO_LEAF_SLOTS], *page;
-	unsigned int i, nr = 0;
+	unsigned int i, nr = 0, pages;
 
 	spin_lock(&leaf->lock);
-	for (i = 0; i < VMO_LEAF_SLOTS; i++) {
+	for (mask &= ~(leaf->dirty | leaf->awaiting); mask; mask &= mask - 1) {
+		i = __ffs64(mask);
 		/* Behind the source's end nothing could be absent. */
-		if ((leaf->dirty | leaf->awaiting) & BIT_ULL(i) || base + i >= cow->source_end)
-			continue;
+		if (base + i >= cow->source_end)
+			break;
 		page = vmo_slot_page(leaf->slot[i]);
+		if (!held && page && (vmo_page_pins(page) || vmo_page_held(page, 0)))
+			continue;
 		if (page)
 			gone[nr++] = page;
 		leaf->slot[i] = NULL;
 		leaf->mine &= ~BIT_ULL(i);
 	}
 	spin_unlock(&leaf->lock);
+	pages = nr;
 	while (nr)
 		vmo_page_unshare(gone[--nr]);
+	return pages;
 }
 
 static void drop_all_clean(struct vmo_cow_pages *cow)
@@ -790,7 +799,8 @@ static void drop_all_clean(struct vmo_cow_pages *cow)
 	vmo_cow_wait_zero_pages(cow);
 	vmo_cow_revoke(cow, &cow->tree, cow->base, cow->end - 1);
 	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, VMO_KEY_MAX, false))) {
-		drop_clean(cow, leaf, key & ~VMO_LEAF_MASK);
+		drop_clean(cow, leaf, key & ~VMO_LEAF_MASK,
+			   GENMASK_ULL(VMO_LEAF_SLOTS - 1, 0), true);
 		key = (key | VMO_LEAF_MASK) + 1;
 		cond_resched();
 	}
@@ -808,4 +818,49 @@ int vmo_cow_detach(struct vmo_cow_pages *cow)
 	vmo_cow_unlock_excl(cow);
 	vmo_cow_changed(cow, true);
 	return 0;
+}
+
+/* Keys per hold of the content lock. */
+#define EVICT_KEYS	512U
+
+/* Content lock exclusive. */
+static unsigned long evict_some(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_leaf *leaf;
+	pgoff_t key = first, base;
+	unsigned long pages = 0;
+
+	vmo_cow_wait_zero_pages(cow);
+	vmo_cow_revoke(cow, &cow->tree, first, last);
+	while ((leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false))) {
+		base = key & ~VMO_LEAF_MASK;
+		pages += drop_clean(cow, leaf, base, vmo_leaf_bits(~0ULL, base, first, last),
+				    false);
+		key = base + VMO_LEAF_SLOTS;
+	}
+	return pages;
+}
+
+int vmo_cow_evict(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last, unsigned long *pages)
+{
+	pgoff_t key = first, to;
+	int ret = 0;
+
+	while (!ret && key <= last) {
+		ret = vmo_cow_lock_excl(cow);
+		if (ret)
+			break;
+		to = last;
+		if (vmo_tree_next_leaf(&cow->tree, &key, last, false)) {
+			to = min(last, key | (EVICT_KEYS - 1));
+			*pages += evict_some(cow, key, to);
+		}
+		vmo_cow_unlock_excl(cow);
+		key = to + 1;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	vmo_cow_changed(cow, true);
+	return ret;
 }

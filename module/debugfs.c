@@ -225,12 +225,47 @@ static const struct file_operations dump_fops = {
 	.release = seq_release_private,
 };
 
+/* ---- eviction ---------------------------------------------------------- */
+
+/* Of all objects with a pager: what their servers know. */
+static int evict_all(unsigned long *pages)
+{
+	struct vmo *vmo;
+	u64 id = 0;
+	int err = 0;
+
+	while (!err && (vmo = vmo_object_next(id))) {
+		id = vmo->id + 1;
+		if (vmo->content->cow.source)
+			err = vmo_cow_evict(&vmo->content->cow, 0, VMO_KEY_MAX, pages);
+		iput(vmo->view.inode);
+	}
+	return err;
+}
+
+/* Whatever is written; for tests, and until memory pressure does so. */
+static ssize_t evict_write(struct file *file, const char __user *from, size_t count, loff_t *pos)
+{
+	unsigned long pages = 0;
+	int err = evict_all(&pages);
+
+	return err ? err : count;
+}
+
+static const struct file_operations evict_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = evict_write,
+	.llseek = noop_llseek,
+};
+
 /* Nothing depends on debugfs; it may be absent or locked down. */
 void vmo_debugfs_init(void)
 {
 	root = debugfs_create_dir("vmo", NULL);
 	debugfs_create_file("counters", 0400, root, NULL, &counters_fops);
 	debugfs_create_file("dump", 0600, root, NULL, &dump_fops);
+	debugfs_create_file("evict", 0200, root, NULL, &evict_fops);
 }
 
 void vmo_debugfs_exit(void)

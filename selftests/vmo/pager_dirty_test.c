@@ -563,4 +563,172 @@ TEST_F(vmo, p45_stats)
 	EXPECT_EQ(0, stats.waiting + stats.handed + stats.modified);
 }
 
+/* ---- at random -------------------------------------------------------------- */
+
+#define ACTORS	3
+
+/**
+ * struct torture - a server that stores what it is told, and those who use the memory
+ * @s: pager, object, and another one to supply from
+ * @stored: what is stored, page by page
+ * @stop: ends all threads
+ * @left: servers that have come and gone
+ * @wrong: somebody saw what nobody wrote
+ * @operations: how many
+ */
+static struct torture {
+	struct scene s;
+	char stored[PAGES][4096];
+	uint64_t stop;
+	uint64_t left;
+	uint64_t wrong;
+	uint64_t operations;
+} t;
+
+/* Reads what is dirty while nobody can write it unnoticed, and stores that. */
+static void store_dirty(int binding, uint64_t page, uint64_t pages)
+{
+	struct vmo_page_run runs[PAGES];
+	struct vmo_pager_dirty_ranges arg = {
+		.length = PAGES * PS, .ranges = (uintptr_t)runs, .count = PAGES,
+		.vmo_fd = t.s.fd,
+	};
+
+	pager_writeback(binding, t.s.fd, page, pages, VMO_PAGER_BEGIN);
+	if (ioctl(binding, VMO_PAGER_DIRTY_RANGES, &arg))
+		store(&t.wrong, 3000);
+	for (unsigned int i = 0; i < arg.count; i++)
+		if (pread(t.s.fd, t.stored[runs[i].offset / PS], runs[i].length,
+			  runs[i].offset) != (ssize_t)runs[i].length)
+			store(&t.wrong, 1000);
+	pager_writeback(binding, t.s.fd, page, pages, VMO_PAGER_END);
+}
+
+static void answer_one(int binding, const struct vmo_pager_request *request)
+{
+	uint64_t page = request->offset / PS, pages = request->length / PS;
+
+	switch (request->type) {
+	case VMO_REQUEST_READ:
+		for (uint64_t i = page; i < page + pages; i++)
+			if (pwrite(t.s.aux, t.stored[i], PS, i * PS) != (ssize_t)PS)
+				store(&t.wrong, 2000);
+		pager_supply(binding, t.s.fd, page, pages, t.s.aux, page);
+		break;
+	case VMO_REQUEST_DIRTY:
+		pager_may_dirty(binding, t.s.fd, page, pages);
+		break;
+	case VMO_REQUEST_SYNC:
+		/* What is not asked for is stored as well. */
+		store_dirty(binding, 0, PAGES);
+	}
+}
+
+/* One after the other: each leaves after a while, in the middle of whatever it was told. */
+static void *servers(void *unused)
+{
+	struct vmo_pager_request requests[4];
+	uint64_t rng = 5;
+	ssize_t bytes;
+	int binding;
+
+	while (!load(&t.stop)) {
+		binding = pager_bind(t.s.pager);
+		for (int i = 0; i < 200 && !load(&t.stop); i++) {
+			if (!has_requests(binding, 20))
+				continue;
+			bytes = read(binding, requests, sizeof(requests));
+			for (int r = 0; r < bytes / (ssize_t)sizeof(*requests); r++) {
+				rng = mix(rng);
+				if (rng % 64 == 0)
+					usleep(rng >> 8 & 4095);
+				if (rng >> 32 & 31)
+					answer_one(binding, &requests[r]);
+			}
+		}
+		close(binding);
+		store(&t.left, t.left + 1);
+	}
+	return NULL;
+}
+
+static void *use(void *arg)
+{
+	uint64_t me = (uintptr_t)arg, seed[PAGES] = { }, rng = me + 1, page;
+	char *buf = malloc(PS);
+
+	while (!load(&t.stop)) {
+		rng = mix(rng);
+		page = rng % (PAGES / ACTORS) * ACTORS + me;
+		switch (rng >> 32 & 15) {
+		case 0 ... 2:
+			seed[page] = rng >> 20 | 1;
+			fill_page(t.s.map + page * PS, seed[page]);
+			break;
+		case 3 ... 4:
+			seed[page] = rng >> 20 | 1;
+			if (write_page(t.s.fd, page, seed[page]))
+				store(&t.wrong, page + 1);
+			break;
+		case 5:
+			seed[page] = 0;
+			if (vmo_op(t.s.fd, VMO_OP_ZERO, page * PS, PS))
+				store(&t.wrong, page + 1);
+			break;
+		case 6:
+			if (fsync(t.s.fd))
+				store(&t.wrong, page + 1);
+			break;
+		case 7 ... 10:
+			if (!page_is(t.s.map + page * PS, seed[page]))
+				store(&t.wrong, page + 1);
+			break;
+		default:
+			if (pread(t.s.fd, buf, PS, page * PS) != (ssize_t)PS ||
+			    !page_is(buf, seed[page]))
+				store(&t.wrong, page + 1);
+		}
+		__atomic_fetch_add(&t.operations, 1, __ATOMIC_RELAXED);
+	}
+	free(buf);
+	return NULL;
+}
+
+/* What is stored and evicted comes back as it was, whoever serves, and whatever is lost. */
+TEST_F(vmo, p30_p53_torture)
+{
+	const char *minutes = getenv("VMO_MINUTES");
+	double end = seconds() + (minutes ? atof(minutes) * 60 : 4);
+	pthread_t actor[ACTORS], server;
+	unsigned int evictions = 0;
+
+	ASSERT_TRUE(set_scene(&t.s, self->dev, VMO_CREATE_TRAP_DIRTY));
+	close(t.s.binding);
+	pthread_create(&server, NULL, servers, NULL);
+	for (uintptr_t i = 0; i < ACTORS; i++)
+		pthread_create(&actor[i], NULL, use, (void *)i);
+	while (seconds() < end && !load(&t.wrong)) {
+		EXPECT_TRUE(evict_all());
+		usleep(mix(evictions++) % 5000);
+	}
+	/* The servers go last: whoever waits is answered. */
+	t.stop = 0;
+	store(&t.stop, 1);
+	for (int i = 0; i < ACTORS; i++)
+		while (pthread_tryjoin_np(actor[i], NULL)) {
+			int binding = pager_bind(t.s.pager);
+			struct vmo_pager_request request;
+
+			while (binding >= 0 && has_requests(binding, 50)) {
+				request = next_request(binding);
+				answer_one(binding, &request);
+			}
+			if (binding >= 0)
+				close(binding);
+		}
+	pthread_join(server, NULL);
+	EXPECT_EQ(0, load(&t.wrong));
+	TH_LOG("%lu operations, %lu servers, %u evictions", t.operations, t.left, evictions);
+}
+
 TEST_HARNESS_MAIN

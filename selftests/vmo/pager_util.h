@@ -258,6 +258,12 @@ static inline long wrong_stored(int fd, uint64_t first, uint64_t count, uint64_t
 	return wrong;
 }
 
+/* All that servers have told, and nobody holds, is given up. */
+static inline bool evict_all(void)
+{
+	return put_line("/sys/kernel/debug/vmo/evict", O_WRONLY, "1");
+}
+
 /**
  * struct client - somebody who needs a page, in a thread of its own
  * @fd: of the object

@@ -549,6 +549,34 @@ static void t_dirty(void)
 	end(c);
 }
 
+/* Y3: what the server knows and nobody holds is given up, and asked for again. */
+static void t_evict(void)
+{
+	struct content *c = begin(KEYS);
+	unsigned long pages = 0, before;
+	struct page *page;
+	u64 data;
+
+	CHECK(!supply(&c->cow, 0, 2 * L) && !write_at(c, 1, 5, VMO_OWN_WRITTEN));
+	CHECK(!write_at(c, 4, 6, VMO_OWN_WRITABLE) && !vmo_cow_zero(&c->cow, 5, 5));
+	CHECK(!vmo_cow_writeback_begin(&c->cow, 4, 5, false));
+	CHECK(!vmo_cow_pin(&c->cow, 8, 8, false));
+	page = page_at(c, 9);
+	vmo_page_get(page);
+	before = shim.pages;
+	CHECK(!vmo_cow_evict(&c->cow, 0, VMO_KEY_MAX, &pages));
+	CHECK(shim.pages == 4 && get(c, 1) == 5 && get(c, 4) == 6 && !absent(c, 5));
+	CHECK(page_at(c, 8) && page_at(c, 9) == page && absent(c, 3) && absent(c, 2 * L));
+	CHECK(pages == before - 4);
+	CHECK(!vmo_cow_writeback_end(&c->cow, 0, KEYS - 1));
+	cleared[5] = true;
+	vmo_page_put(page);
+	vmo_cow_unpin(&c->cow, 8, 8);
+	CHECK(!vmo_cow_evict(&c->cow, 2, 9, &pages) && shim.pages == 1 && absent(c, 4));
+	CHECK(!read_at(c, 6, &data) && data == 1006 && nr_told == 1);
+	end(c);
+}
+
 static struct content *written;
 
 static void write_again(struct vmo_cow_pages *cow)
@@ -983,6 +1011,16 @@ static void op_dirty(struct content *c, pgoff_t first, pgoff_t last)
 	CHECK(page_at(c, first) && page_at(c, last));
 }
 
+static void op_evict(struct content *c, pgoff_t first, pgoff_t last)
+{
+	unsigned long pages = 0;
+
+	CHECK(!vmo_cow_evict(&c->cow, first, last, &pages));
+	for (; first <= min(last, model_limit - 1) && model_limit; first++)
+		if (model[first].kind == KNOWN && model[first].unknown == CLEAN)
+			model_set(first, ABSENT, CLEAN, 0);
+}
+
 static void op_detach(struct content *c)
 {
 	pgoff_t key;
@@ -1026,6 +1064,9 @@ static void one_operation(struct content *c)
 	case 45 ... 49:
 		if (trap)
 			op_dirty(c, first, last);
+		break;
+	case 70 ... 73:
+		op_evict(c, first, last);
 		break;
 	case 36:
 		op_resize(c, below(KEYS));
@@ -1092,6 +1133,7 @@ int main(int argc, char **argv)
 		{ "p31 t2 o4 p50: the server is asked before a write", t_trap },
 		{ "p12 p32: letting write", t_dirty },
 		{ "fsync waits for what was written", t_sync },
+		{ "y3: eviction", t_evict },
 		{ "p51: a closed pager leaves what it supplied", t_closed },
 		{ "all of it may be data", t_seek },
 		{ "each allocation and wait fails in turn", t_failnth },

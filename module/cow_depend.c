@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Clones of what a source provides. Such a content cannot be frozen, for it is not known;
- * so its clone has a tree of its own and *falls through* to the *root*, the content with
- * the source, where that has nothing: neither page nor marker, below its limit. A clone of
- * a clone shares the tree of that, and falls through to the same root; so nothing falls
- * deeper than once.
+ * so its clone has a tree of its own and *shows* the *root*, the content with the source,
+ * where that has nothing: neither page nor marker, below its limit. A clone of a clone
+ * shares the tree of that, and shows the same root; so nobody looks in more than two trees.
  *
- * Keys are the same in both, and a page of the root's may be mapped by its dependants, but
+ * Keys are the same in both, and a page of the root's may be mapped by its dependents, but
  * read-only. Who takes it from the mappings of the root takes it from theirs.
  *
- * Locks: whoever has a dependant's content lock has the root's shared as well, taken after
- * it. The root's covers the list of its dependants: exclusive to change it. A limit sinks
- * only, under the root's lock exclusive, or the dependant's and the root's shared.
+ * Locks: whoever has a dependent's content lock has the root's shared as well, taken after
+ * it. The root's covers the list of its dependents: exclusive to change it. A limit sinks
+ * only, under the root's lock exclusive, or the dependent's and the root's shared.
  */
 #include "engine.h"
 #include "page.h"
@@ -23,7 +22,7 @@ void vmo_cow_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	pgoff_t from, to;
 
 	cow->ops->unmap(cow, first, last, false);
-	list_for_each_entry(child, &cow->dependants, depends) {
+	list_for_each_entry(child, &cow->dependents, depends) {
 		from = max(first, child->base);
 		to = min(last + 1, READ_ONCE(child->limit));
 		if (from < to)
@@ -70,12 +69,12 @@ void vmo_cow_sink_limit(struct vmo_cow_pages *cow, pgoff_t limit)
 	cow->ops->unmap(cow, limit, old - 1, false);
 }
 
-void vmo_cow_cut_dependants(struct vmo_cow_pages *root, pgoff_t end)
+void vmo_cow_cut_dependents(struct vmo_cow_pages *root, pgoff_t end)
 {
 	struct vmo_cow_pages *child;
 	pgoff_t old, limit;
 
-	list_for_each_entry(child, &root->dependants, depends) {
+	list_for_each_entry(child, &root->dependents, depends) {
 		old = child->limit;
 		limit = max(end, child->base);
 		if (limit >= old)
@@ -85,7 +84,7 @@ void vmo_cow_cut_dependants(struct vmo_cow_pages *root, pgoff_t end)
 	}
 }
 
-/* The root, whose lock is not held, has @child among its dependants from now on. */
+/* The root, whose lock is not held, has @child among its dependents from now on. */
 static int join(struct vmo_cow_pages *child, struct vmo_cow_pages *root)
 {
 	int ret = vmo_cow_lock_excl(root);
@@ -93,7 +92,7 @@ static int join(struct vmo_cow_pages *child, struct vmo_cow_pages *root)
 	if (ret)
 		return ret;
 	child->root = root;
-	list_add_tail(&child->depends, &root->dependants);
+	list_add_tail(&child->depends, &root->dependents);
 	vmo_cow_unlock_excl(root);
 	return 0;
 }

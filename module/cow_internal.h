@@ -31,7 +31,7 @@ static inline void leaf_renew(struct vmo_cow_pages *cow, struct vmo_leaf *leaf)
  */
 void vmo_cow_filled(struct vmo_cow_pages *cow, pgoff_t base, u64 mask);
 
-/* Takes the PTEs of the keys, those of dependants, too. Content lock, either way. */
+/* Takes the PTEs of the keys, those of dependents, too. Content lock, either way. */
 void vmo_cow_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 
 /* cow_depend.c; @cow may depend on a root or not. Content lock, at least shared. */
@@ -44,14 +44,14 @@ struct page *vmo_cow_lock_fallen(struct vmo_cow_pages *cow, pgoff_t key);
 /* As vmo_cow_try_read_pages(), of the root's and where @page is NULL. */
 void vmo_cow_try_fallen_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 			      struct page **page);
-/* Lowers *@last to where @cow falls through without a gap, from @key on. -EINTR. No lock. */
+/* Lowers *@last to where @cow shows the root without a gap, from @key on. -EINTR. No lock. */
 int vmo_cow_fallen_end(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t *last);
 /* Waits for everybody who was handed a page of the root's locked. Exclusive. */
 void vmo_cow_wait_fallen(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
-/* From here on, for good, @cow does not fall through. Exclusive. */
+/* From here on, for good, @cow does not show its root. Exclusive. */
 void vmo_cow_sink_limit(struct vmo_cow_pages *cow, pgoff_t limit);
-/* The same for all dependants. Exclusive, and nobody was handed a page of the keys. */
-void vmo_cow_cut_dependants(struct vmo_cow_pages *root, pgoff_t end);
+/* The same for all dependents. Exclusive, and nobody was handed a page of the keys. */
+void vmo_cow_cut_dependents(struct vmo_cow_pages *root, pgoff_t end);
 /* Nobody uses @cow any more. No lock held; is not killable. */
 void vmo_cow_leave_root(struct vmo_cow_pages *cow);
 

@@ -29,7 +29,7 @@ void vmo_cow_init(struct vmo_cow_pages *cow, const struct vmo_cow_ops *ops,
 	cow->end = end;
 	cow->epoch = next_epoch();
 	cow->family_changed = &cow->changed;
-	INIT_LIST_HEAD(&cow->dependants);
+	INIT_LIST_HEAD(&cow->dependents);
 	INIT_LIST_HEAD(&cow->watches);
 	cow->ops = ops;
 }
@@ -143,7 +143,7 @@ static bool reads_zero(struct vmo_cow_pages *cow, pgoff_t key)
 	return !page;
 }
 
-/* One for a root and its dependants, so that whoever fills a slot of the root waits once. */
+/* One for a root and its dependents, so that whoever fills a slot of the root waits once. */
 static struct page *zero_page(struct vmo_cow_pages *cow, pgoff_t key)
 {
 	return vmo_page_zero(vmo_cow_provider(cow), key);
@@ -1013,7 +1013,7 @@ static int shrink(struct vmo_cow_pages *cow, pgoff_t end)
 		vmo_cow_wait_zero_pages(cow);
 		cow->ops->unmap(cow, end, last, true);
 		vmo_cow_sink_limit(cow, end);
-		vmo_cow_cut_dependants(cow, end);
+		vmo_cow_cut_dependents(cow, end);
 		if (cow->source)
 			vmo_source_cut(cow->source, end);
 	}
@@ -1326,7 +1326,7 @@ int vmo_cow_usage(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last,
 /* Of what they have of their own: not of roots. */
 static int lock_both_shared(struct vmo_cow_pages *a, struct vmo_cow_pages *b)
 {
-	/* Dependants before their root, else by address. */
+	/* Dependents before their root, else by address. */
 	bool swap = a->root && b->root ? a > b : b->root || (!a->root && a > b);
 	struct vmo_cow_pages *lo = swap ? b : a, *hi = swap ? a : b;
 	int ret = down_read_killable(&lo->lock);

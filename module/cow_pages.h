@@ -74,11 +74,11 @@ struct vmo_cow_ops {
  * @source_next: up to here its server is writing them back; @lock
  * @source_wanted: up to here somebody waits for that; @lock
  * @trap: whoever writes what is not dirty asks @source before; immutable
- * @root: what it falls through to, which outlives it; see cow_depend.c. NULL for nothing.
+ * @root: what it shows where it has nothing, which outlives it; see cow_depend.c. Or NULL.
  *	Immutable.
  * @limit: keys from here on do not; @root's lock exclusive, or ours and that one shared
- * @depends: in @root's @dependants
- * @dependants: whose root it is; @lock
+ * @depends: in @root's @dependents
+ * @dependents: whose root it is; @lock
  * @watches: who wants to know what is written; @lock
  * @nr_watches: how many; @lock
  * @gathering: counts when it was looked what was written; @lock
@@ -105,7 +105,7 @@ struct vmo_cow_pages {
 	struct vmo_cow_pages *root;
 	pgoff_t limit;
 	struct list_head depends;
-	struct list_head dependants;
+	struct list_head dependents;
 	struct list_head watches;
 	unsigned int nr_watches;
 	u64 gathering;

@@ -186,7 +186,7 @@ int vmo_cow_need(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t last, enum vmo_
 	struct vmo_cow_pages *root = vmo_cow_provider(cow);
 	int ret;
 
-	/* P34, T3: a dependant has pages of its own, and needs to read the root's only. */
+	/* P34, T3: a dependent has pages of its own, and needs to read the root's only. */
 	if (cow != root) {
 		want = VMO_WANT_READ;
 		ret = vmo_cow_fallen_end(cow, key, &last);
@@ -336,7 +336,7 @@ drain:
 	return ret;
 }
 
-/* O3: what ends where a dependant ends to fall through does so at its start from now on. */
+/* O3: what reaches the limit lowers it to its own start. */
 static int zero_fallen(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
 	int ret;

@@ -84,7 +84,7 @@ struct vmo_counts {
  * struct vmo_content - a content and the objects that hold it
  * @cow: the pages
  * @refs: one for each object
- * @root: what it falls through to, with a reference; NULL for nothing. Immutable.
+ * @root: what it shows where it has nothing, with a reference, or NULL. Immutable.
  * @home: what its pages are homed at; has a user of ours. Immutable.
  * @flags: VMO_CONTENT_*. Immutable.
  * @size_lock: covers sizes and content sizes of all its objects. Taken before

@@ -89,6 +89,15 @@ static const struct argp_option watch_options[] = {
 	{ 0 }
 };
 
+static const struct argp_option pager_options[] = {
+	OPTION("read-only", OPT_READ_ONLY, "nobody can write the object"),
+	{ .name = "read-ahead", .key = OPT_READ_AHEAD, .arg = "SIZE",
+	  .doc = "what is read at once of what is read in order; 1M" },
+	{ .name = "write-back", .key = OPT_WRITE_BACK, .arg = "SECONDS",
+	  .doc = "how often what was written is stored; 5" },
+	{ 0 }
+};
+
 static const struct argp_option run_options[] = {
 	OPTION("echo", OPT_ECHO, "print each line before it is run"),
 	{ 0 }
@@ -170,6 +179,9 @@ const struct command commands[] = {
 	{ "expect", "ERRNO COMMAND...", "fails unless the command fails so", 2, -1, cmd_expect,
 	  .verbatim = true },
 
+	{ "pager", "serve FILE|URI [COMMAND...]",
+	  "an object with the memory of a file or of an NBD export", 2, -1, cmd_pager,
+	  pager_options },
 	{ "shell", "", "commands from the terminal; objects have names", 0, 0, cmd_shell },
 	{ "run", "SCRIPT", "commands from a file (- is standard input)",
 	  1, 1, cmd_run, run_options },
@@ -266,6 +278,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		call->svg = arg;
 	if (key == OPT_COUNT)
 		call->count = arg;
+	if (key == OPT_READ_AHEAD)
+		call->read_ahead = arg;
+	if (key == OPT_WRITE_BACK)
+		call->write_back = arg;
 	call->options |= 1U << key;
 	return 0;
 }

@@ -28,7 +28,7 @@ _vmoctl()
 	help:*) words=$(vmoctl help 2>/dev/null | sed -n 's/^[ *] \([a-z][a-z-]*\) .*/\1/p') ;;
 	watch:*) words=$(vmoctl list 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $1 }') ;;
 	stat:*) COMPREPLY=(); return ;;
-	run:*|dump:*) compopt -o default; COMPREPLY=(); return ;;
+	run:*|dump:*|pager:*) compopt -o default; COMPREPLY=(); return ;;
 	*) words=$(_vmoctl_objects) ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

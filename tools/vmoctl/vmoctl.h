@@ -67,7 +67,8 @@ struct ctl {
 enum opt {
 	OPT_RESIZABLE = 1, OPT_EXEC, OPT_LONGTERM, OPT_NO_WRITE, OPT_COPY_PINNED, OPT_RAW, OPT_ALL,
 	OPT_BYTES, OPT_READ_ONLY, OPT_SNAPSHOT, OPT_EXACT, OPT_NO_FAIL, OPT_ECHO, OPT_KEEP_BASE,
-	OPT_CONTENT, OPT_KEEP, OPT_SVG, OPT_COUNT, OPT_JSON, OPT_PRETTY, OPT_HELP,
+	OPT_CONTENT, OPT_KEEP, OPT_SVG, OPT_COUNT, OPT_READ_AHEAD, OPT_WRITE_BACK,
+	OPT_JSON, OPT_PRETTY, OPT_HELP,
 };
 
 struct call {
@@ -76,6 +77,8 @@ struct call {
 	unsigned int options;	/* 1 << OPT_* */
 	const char *svg;	/* file of --svg, or NULL */
 	const char *count;	/* number of --count, or NULL */
+	const char *read_ahead;	/* size of --read-ahead, or NULL */
+	const char *write_back;	/* seconds of --write-back, or NULL */
 	int argc;
 	char **argv;		/* without the command's name */
 };
@@ -413,6 +416,8 @@ enum status cmd_graph(struct call *call);
 
 enum status cmd_harvester(struct call *call);
 enum status cmd_harvest(struct call *call);
+
+enum status cmd_pager(struct call *call);
 
 enum status cmd_shell(struct call *call);
 enum status cmd_run(struct call *call);

@@ -103,6 +103,18 @@ bool vmo_queue_empty(struct vmo_queue *queue)
 	return list_empty(&queue->waiting);
 }
 
+bool vmo_queue_arm(struct vmo_queue *queue)
+{
+	bool empty;
+
+	spin_lock(&queue->lock);
+	empty = list_empty(&queue->waiting);
+	if (empty)
+		queue->armed = true;
+	spin_unlock(&queue->lock);
+	return empty;
+}
+
 /* Queue lock. NULL if it was answered since. */
 static struct vmo_asked *handed_out(struct vmo_queue *queue, u64 id)
 {

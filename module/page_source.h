@@ -185,6 +185,12 @@ unsigned int vmo_queue_take(struct vmo_queue *queue, struct vmo_notice *notices,
 			    unsigned int room);
 bool vmo_queue_empty(struct vmo_queue *queue);
 
+/*
+ * For who is about to wait without having taken: what it was told of may be withdrawn. If
+ * there is nothing, @ready is called with the next that comes. True if so.
+ */
+bool vmo_queue_arm(struct vmo_queue *queue);
+
 /* The last @nr that were taken could not be told: they wait again, ahead of all others. */
 void vmo_queue_untell(struct vmo_queue *queue, const struct vmo_notice *notices,
 		      unsigned int nr);

@@ -347,7 +347,7 @@ static __poll_t server_poll(struct file *file, poll_table *wait)
 	struct vmo_pager *pager = file->private_data;
 
 	poll_wait(file, &pager->readers, wait);
-	return (vmo_queue_empty(&pager->queue) ? 0 : EPOLLIN | EPOLLRDNORM) |
+	return (vmo_queue_arm(&pager->queue) ? 0 : EPOLLIN | EPOLLRDNORM) |
 	       (READ_ONCE(pager->closed) ? EPOLLHUP : 0);
 }
 

@@ -656,6 +656,80 @@ typedef int vmo_pager_answer(int binding, const struct vmo_pager_request *reques
  */
 int vmo_pager_serve(int binding, vmo_pager_answer *answer, void *arg);
 
+/**
+ * DOC: Lanes
+ *
+ * A binding is one way to serve a pager, a socket of the generic netlink family the other;
+ * they have one queue, the same requests and the same answers. A lane is either. Programs
+ * that are linked statically need libnl-genl-3 with these functions, and not with others.
+ */
+struct vmo_lane;
+
+/* Over generic netlink, not by a binding. */
+#define VMO_LANE_NETLINK	(1U << 0)
+
+/**
+ * vmo_lane_open() - serves a pager from now on, one way or the other
+ * @pager: from vmo_pager_new(); has to stay open as long as the lane
+ * @flags: VMO_LANE_NETLINK or 0
+ *
+ * Return: a lane, for one thread at a time; or NULL (EBUSY: somebody serves the pager; ENOENT
+ * or EPROTONOSUPPORT: there is no such family of generic netlink).
+ */
+struct vmo_lane *vmo_lane_open(int pager, unsigned int flags);
+
+/**
+ * vmo_lane_close() - serves it no longer
+ * @lane: may be NULL
+ */
+void vmo_lane_close(struct vmo_lane *lane);
+
+/**
+ * vmo_lane_fd() - what to poll; it is the lane's
+ * @lane: the lane
+ *
+ * Return: a descriptor that can be read when there may be requests.
+ */
+int vmo_lane_fd(const struct vmo_lane *lane);
+
+/**
+ * vmo_lane_next() - takes the next requests
+ * @lane: the lane
+ * @requests: out
+ * @room: how many there is room for; not 0 (EINVAL)
+ * @timeout: for how long to wait for the first one, in milliseconds; -1: for ever
+ *
+ * Return: how many, 0 if the time is over; or -1. %EINTR: a signal came; %EBADFD: the pager
+ * is closed.
+ */
+int vmo_lane_next(struct vmo_lane *lane, struct vmo_pager_request *requests, unsigned int room,
+		  int timeout);
+
+/* As the functions of pagers with these names. 0 or -1. */
+int vmo_lane_supply(struct vmo_lane *lane, const struct vmo *vmo, uint64_t offset,
+		    const struct vmo *from, uint64_t from_offset, uint64_t length);
+int vmo_lane_fail(struct vmo_lane *lane, const struct vmo *vmo, uint64_t offset, uint64_t length,
+		  int error);
+int vmo_lane_dirty(struct vmo_lane *lane, const struct vmo *vmo, uint64_t offset,
+		   uint64_t length);
+int vmo_lane_writeback(struct vmo_lane *lane, const struct vmo *vmo, uint64_t offset,
+		       uint64_t length, unsigned int flags);
+int vmo_lane_detach(struct vmo_lane *lane, const struct vmo *vmo);
+
+/* Answers a request; anything but 0 ends vmo_lane_serve(), which returns it. */
+typedef int vmo_lane_answer(struct vmo_lane *lane, const struct vmo_pager_request *request,
+			    void *arg);
+
+/**
+ * vmo_lane_serve() - answers requests until there is a reason to stop
+ * @lane: the lane
+ * @answer: called for each
+ * @arg: for @answer
+ *
+ * Return: what @answer returned; or -1, as for vmo_lane_next(), but for EINTR.
+ */
+int vmo_lane_serve(struct vmo_lane *lane, vmo_lane_answer *answer, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

@@ -284,6 +284,9 @@ static void t_armed(void)
 	CHECK(!ask(&w[4], VMO_ASK_READ, 4, 4) && nr_ready == 1);
 	CHECK(vmo_queue_take(&queue, told, 8) == 2);
 	CHECK(!ask(&w[5], VMO_ASK_READ, 9, 9) && nr_ready == 2);
+	/* What was told of is withdrawn: whoever goes on to wait is told of the next. */
+	CHECK(!vmo_queue_arm(&queue) && !vmo_source_leave(source, &w[5]));
+	CHECK(vmo_queue_arm(&queue) && !ask(&w[5], VMO_ASK_READ, 9, 9) && nr_ready == 3);
 	end();
 }
 

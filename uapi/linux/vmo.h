@@ -831,12 +831,12 @@ struct vmo_info {
  * server keeps a duplicate. The *object*: the server is told VMO_REQUEST_COMPLETE.
  *
  * Of an object with a pager, and of its clones, pages cannot be transferred, decommitted or
- * compared (EOPNOTSUPP); slices and references are of the same memory. struct vmo_clone
- * says what clones are. What is zeroed, and what the object grows by, is not asked for.
- * ftruncate() takes whole pages only (EINVAL). What descriptors with O_NONBLOCK, and
- * RWF_NOWAIT, would have to wait for is EAGAIN. lseek() with SEEK_DATA takes all of it for data. fsync() and msync() with
- * MS_SYNC wait until what was written before has been written back, and say EIO if that
- * fails, or nobody does it.
+ * compared (EOPNOTSUPP); slices and references are of the same memory. struct vmo_clone says
+ * what clones are. What is zeroed, and what the object grows by, is not asked for. ftruncate()
+ * takes whole pages only (EINVAL). What descriptors with O_NONBLOCK, and RWF_NOWAIT, would
+ * have to wait for is EAGAIN. lseek() with SEEK_DATA takes all of it for data. fsync() and
+ * msync() with MS_SYNC wait until what was written before has been written back, and say EIO
+ * if that fails, or nobody does it.
  *
  * The caller needs /dev/vmo open for writing (EACCES).
  */

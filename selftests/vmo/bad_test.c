@@ -95,7 +95,7 @@ FIXTURE_SETUP(vmo)
 	self->pager = pager_new(self->dev);
 	ASSERT_LE(0, self->pager);
 	for (int i = 0; i < 2; i++) {
-		the_paged[i] = paged_new(self->dev, self->pager, 1, 0);
+		the_paged[i] = paged_new(self->dev, self->pager, 1, VMO_CREATE_TRAP_DIRTY);
 		ASSERT_LE(0, the_paged[i]);
 	}
 	look(self, &self->before);
@@ -336,6 +336,10 @@ static void *good_argument(const struct command *cmd, void *buf, size_t size)
 		((struct vmo_pager_dirty_ranges *)buf)->length = PS;
 		((struct vmo_pager_dirty_ranges *)buf)->ranges = (uintptr_t)&the_run;
 		((struct vmo_pager_dirty_ranges *)buf)->count = 1;
+	} else if (is(cmd, VMO_PAGER_DIRTY)) {
+		((struct vmo_pager_dirty *)buf)->vmo_fd = the_paged[0];
+	} else if (is(cmd, VMO_PAGER_STATS)) {
+		((struct vmo_pager_stats *)buf)->vmo_fd = the_paged[0];
 	} else if (is(cmd, VMO_PAGER_DETACH)) {
 		((struct vmo_pager_detach *)buf)->vmo_fd = the_paged[1];
 	}

@@ -173,16 +173,36 @@ void vmo_cow_try_fallen_pages(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t 
 	}
 }
 
+/* The first key in [@first, @last] at which @cow has something; else @last + 1. */
+static pgoff_t next_own(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
+{
+	struct vmo_leaf *leaf;
+	pgoff_t key = first, to;
+
+	while (key <= last && (leaf = vmo_tree_next_leaf(&cow->tree, &key, last, false))) {
+		to = min(last, key | VMO_LEAF_MASK);
+		spin_lock(&leaf->lock);
+		while (key <= to && !leaf->slot[key_slot(key)])
+			key++;
+		spin_unlock(&leaf->lock);
+		if (key <= to)
+			return key;
+		cond_resched();
+	}
+	return last + 1;
+}
+
 int vmo_cow_fallen_end(struct vmo_cow_pages *cow, pgoff_t key, pgoff_t *last)
 {
 	int ret = vmo_cow_lock_shared(cow);
-	pgoff_t next = key;
 
 	if (ret)
 		return ret;
-	while (next < *last && vmo_cow_falls_through(cow, next + 1))
-		next++;
-	*last = next;
+	/* What is behind the limit nobody asks for. */
+	if (cow->limit > key)
+		*last = min(*last, cow->limit - 1);
+	if (*last > key)
+		*last = next_own(cow, key + 1, *last) - 1;
 	vmo_cow_unlock_shared(cow);
 	return 0;
 }

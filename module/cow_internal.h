@@ -36,8 +36,6 @@ void vmo_cow_unmap(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last);
 
 /* cow_depend.c; @cow may depend on a root or not. Content lock, at least shared. */
 
-/* Is what @cow has at @key what its root has? */
-bool vmo_cow_falls_through(struct vmo_cow_pages *cow, pgoff_t key);
 /* The root's page that @cow has at @key: with a reference, or locked, too; or NULL. */
 struct page *vmo_cow_fallen_page(struct vmo_cow_pages *cow, pgoff_t key);
 struct page *vmo_cow_lock_fallen(struct vmo_cow_pages *cow, pgoff_t key);

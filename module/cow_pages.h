@@ -164,6 +164,9 @@ static inline struct vmo_cow_pages *vmo_cow_provider(struct vmo_cow_pages *cow)
 int vmo_cow_depend(struct vmo_cow_pages *cow, struct vmo_cow_pages *child, pgoff_t limit,
 		   bool copy_pinned);
 
+/* Does it show its root at @key? Content lock shared. */
+bool vmo_cow_falls_through(struct vmo_cow_pages *cow, pgoff_t key);
+
 /* Content lock shared. */
 bool vmo_cow_absent(struct vmo_cow_pages *cow, pgoff_t key);
 

@@ -94,8 +94,10 @@ static pgoff_t trapped_end(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t las
 	pgoff_t key = first;
 
 	last = min(last, cow->end - 1);
-	while (key < last && !vmo_cow_absent(cow, key + 1) && trapped(cow, key + 1, want))
+	while (key < last && !vmo_cow_absent(cow, key + 1) && trapped(cow, key + 1, want)) {
 		key++;
+		cond_resched();
+	}
 	return key;
 }
 
@@ -336,6 +338,21 @@ drain:
 	return ret;
 }
 
+/* Raises *@first over what reads zero without a leaf. -EINTR. No lock held. */
+static int skip_zeroes(struct vmo_cow_pages *cow, pgoff_t *first, pgoff_t last)
+{
+	pgoff_t key = *first;
+	int ret = vmo_cow_lock_shared(cow);
+
+	if (ret)
+		return ret;
+	if (key >= known_end(cow) && !vmo_tree_next_leaf(&cow->tree, &key, last, false))
+		key = last + 1;
+	*first = key;
+	vmo_cow_unlock_shared(cow);
+	return 0;
+}
+
 /* O3: what reaches the limit lowers it to its own start. */
 static int zero_fallen(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 {
@@ -363,6 +380,9 @@ int vmo_cow_zero_known(struct vmo_cow_pages *cow, pgoff_t first, pgoff_t last)
 	if (ret)
 		return ret;
 	do {
+		ret = skip_zeroes(cow, &first, last);
+		if (ret || first > last)
+			break;
 		to = min(last, first | VMO_LEAF_MASK);
 		ret = zero_some(cow, first, to, &ask);
 		if (ret == -ENODATA)

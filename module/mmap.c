@@ -112,15 +112,18 @@ static void insert_run(struct vm_area_struct *vma, pgoff_t key, struct page **pa
 
 /*
  * The first mapping homes a page, that futexes find it; the first writable one
- * of another content moves it. Page lock. Zero pages are nobody's.
+ * of another content moves it. Page lock, and the content lock. Zero pages are nobody's.
  */
 static void give_home(struct vmo *vmo, struct page *page, pgoff_t key)
 {
-	/* It may be the root's: what is mapped read-only is at home there. */
-	struct vmo_content *content = vmo->content->root ? vmo->content->root : vmo->content;
+	struct vmo_content *content = vmo->content;
 
-	if (!vmo_page_has_home(page) && !vmo_page_is_zero(page))
-		vmo_home_set(page, content->home, key);
+	if (vmo_page_has_home(page) || vmo_page_is_zero(page))
+		return;
+	/* What a clone of pager memory shows is at home where it comes from. */
+	if (vmo_cow_falls_through(&content->cow, key))
+		content = content->root;
+	vmo_home_set(page, content->home, key);
 }
 
 static_assert(AROUND_PAGES <= VMO_LEAF_SLOTS);

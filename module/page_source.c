@@ -218,6 +218,7 @@ static void forget(struct vmo_request *request)
 {
 	struct vmo_source *source = request->asked.source;
 
+	source->left -= request->left;
 	interval_tree_remove(&request->run, &source->requests[request->asked.type]);
 	list_del(&request->asked.link);
 	kfree(request);
@@ -271,8 +272,14 @@ int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 		/* P11: up to the one that is there. */
 		if (request)
 			last = request->run.start - 1;
+		if (!waiter && source->left == VMO_LEFT_MAX) {
+			spin_unlock(&source->queue->lock);
+			return -EAGAIN;
+		}
 		request = *spare;
 		*spare = NULL;
+		request->left = !waiter;
+		source->left += request->left;
 		add_request(source, type, first, last, request);
 	}
 	if (waiter) {

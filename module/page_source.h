@@ -75,12 +75,17 @@ struct vmo_asked {
  * @asked: its place on the queue
  * @run: its place in the source: first and last key
  * @waiters: who is not woken yet
+ * @left: it was asked by nobody who waits
  */
 struct vmo_request {
 	struct vmo_asked asked;
 	struct interval_tree_node run;
 	struct list_head waiters;
+	bool left;
 };
+
+/* Of requests that nobody waits for each source has at most so many. */
+#define VMO_LEFT_MAX	64U
 
 /**
  * struct vmo_waiter - somebody who needs a page next
@@ -157,6 +162,7 @@ struct vmo_queue {
  * @refs: the content's, and the queue's while @complete is on it
  * @requests: by type, none of which overlap
  * @complete: tells the server that it is over
+ * @left: requests that were left; see VMO_LEFT_MAX
  * @closed: nothing can be asked any more
  * @modified: it was, and nobody has asked since; atomic by itself
  * @id: unique in the queue; immutable
@@ -169,6 +175,7 @@ struct vmo_source {
 	refcount_t refs;
 	struct rb_root_cached requests[VMO_ASK_TYPES];
 	struct vmo_asked complete;
+	unsigned int left;
 	bool closed;
 	bool modified;
 };
@@ -224,7 +231,8 @@ struct vmo_source *vmo_source_new(struct vmo_queue *queue, u64 key);
  * so that no answer comes in between. *@spare is a request that is not used yet, and
  * becomes NULL if it was taken. -EBADFD: the source is closed, or what the queue refuses
  * with. Else @waiter is linked until it is woken or leaves. It may be NULL, for one that
- * looks again some day; then the request stays until it is answered.
+ * looks again some day; then the request stays until it is answered, and if there are too
+ * many of these already it is -EAGAIN.
  */
 int vmo_source_ask(struct vmo_source *source, unsigned int type, pgoff_t first,
 		   pgoff_t last, struct vmo_waiter *waiter, struct vmo_request **spare);

@@ -157,6 +157,9 @@ static int pool_fill_pages(struct vmo_pool *pool, unsigned long want)
 			return -ENOMEM;
 		pool->pages++;
 		cond_resched();
+		/* So many may be wanted that it takes long. Whoever is killed does not ask. */
+		if (fatal_signal_pending(current))
+			return -ENOMEM;
 	}
 	return 0;
 }

@@ -173,7 +173,7 @@ struct vmo_need {
 };
 
 void vmo_pool_init(struct vmo_pool *pool, unsigned int flags);
-/* Raises @pool to at least @need. Sleeps. -ENOMEM leaves what it got so far. */
+/* Raises @pool to at least @need. Sleeps. -ENOMEM, also if killed, leaves what it got. */
 int vmo_pool_fill(struct vmo_pool *pool, const struct vmo_need *need);
 bool vmo_pool_has(const struct vmo_pool *pool, const struct vmo_need *need);
 void vmo_pool_drain(struct vmo_pool *pool);

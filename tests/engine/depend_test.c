@@ -196,6 +196,24 @@ static void t_own(void)
 	end();
 }
 
+/* T3: what is asked for ends where the clone has something, and at its limit. */
+static void t_runs(void)
+{
+	struct content *a;
+
+	begin(false);
+	a = clone_of(root, 0, KEYS - 1, 2 * L);
+	store(a, L, 7);
+	CHECK(!vmo_cow_zero(&a->cow, L + 4, L + 5));
+	nr_told = 0;
+	CHECK(!vmo_cow_commit(&a->cow, 2, KEYS - 1) && nr_told == 3);
+	CHECK(told.first == L + 6 && told.last == 2 * L - 1);
+	CHECK(get(a, L) == 7 && get(a, L + 1) == stored(L + 1) && page_at(a, KEYS - 1));
+	CHECK(!get(a, L + 4) && !get(a, 2 * L) && get(a, 2) == 1002);
+	content_free(a);
+	end();
+}
+
 /* O3: zeroes stay, whatever the root has later; nobody is asked, and nothing written. */
 static void t_zero(void)
 {
@@ -571,6 +589,7 @@ int main(int argc, char **argv)
 		{ "k11 k14: what is not written tracks the root", t_tracks },
 		{ "p42: writing back what clones map", t_writeback },
 		{ "k15 n8 p34: commit, pin and write have copies", t_own },
+		{ "t3: how much is asked for", t_runs },
 		{ "o3: zeroes in a clone stay", t_zero },
 		{ "z1 z2 z3 k2 k3: limits only sink", t_limits },
 		{ "p50: detached", t_detach },

@@ -70,6 +70,7 @@ static void t_left(void)
 {
 	struct vmo_request *spare = vmo_request_alloc();
 	struct vmo_waiter w;
+	unsigned int i;
 
 	begin();
 	CHECK(!vmo_source_ask(source, VMO_ASK_READ, 3, 6, NULL, &spare) && !spare);
@@ -77,6 +78,17 @@ static void t_left(void)
 	CHECK(vmo_queue_take(&queue, told, 8) == 1 && is(&told[0], VMO_ASK_READ, 3, 6));
 	vmo_source_answer(source, VMO_ASK_READ, 3, 6);
 	CHECK(nr_woken == 1 && !w.error);
+	/* Of these there are only so many. */
+	for (i = 0; i <= VMO_LEFT_MAX; i++) {
+		spare = vmo_request_alloc();
+		CHECK(vmo_source_ask(source, VMO_ASK_READ, 2 * i, 2 * i, NULL, &spare) ==
+		      (i < VMO_LEFT_MAX ? 0 : -EAGAIN));
+		vmo_request_free(spare);
+	}
+	CHECK(!ask(&w, VMO_ASK_READ, 2 * VMO_LEFT_MAX, 2 * VMO_LEFT_MAX));
+	vmo_source_fail(source, 4, 4, -EIO);
+	spare = vmo_request_alloc();
+	CHECK(!vmo_source_ask(source, VMO_ASK_READ, 4, 4, NULL, &spare) && !spare);
 	end();
 }
 

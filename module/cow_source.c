@@ -779,8 +779,8 @@ int vmo_cow_dirty_ranges(struct vmo_cow_pages *cow, pgoff_t *key, pgoff_t last,
 /* ---- giving up --------------------------------------------------------- */
 
 /*
- * Gives up what the server knows; with @held also what somebody holds, who goes on to see
- * it. Content lock exclusive, without PTEs. How many pages.
+ * Gives up what the server knows and nobody has pinned; with @held also what somebody
+ * holds, who goes on to see it. Content lock exclusive, without PTEs. How many pages.
  */
 static unsigned int drop_clean(struct vmo_cow_pages *cow, struct vmo_leaf *leaf, pgoff_t base,
 			       u64 mask, bool held)
@@ -795,7 +795,7 @@ static unsigned int drop_clean(struct vmo_cow_pages *cow, struct vmo_leaf *leaf,
 		if (base + i >= cow->source_end)
 			break;
 		page = vmo_slot_page(leaf->slot[i]);
-		if (!held && page && (vmo_page_pins(page) || vmo_page_held(page, 0)))
+		if (page && (vmo_page_pins(page) || (!held && vmo_page_held(page, 0))))
 			continue;
 		if (page)
 			gone[nr++] = page;

@@ -204,7 +204,10 @@ static vm_fault_t wait_for_page(struct vm_fault *vmf, struct vmo_cow_pages *cow)
 {
 	pgoff_t key = vmf->pgoff, last = key | (AROUND_PAGES - 1UL);
 	bool interruptible = vmf->flags & FAULT_FLAG_INTERRUPTIBLE;
-	bool write = vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED && cow->trap;
+	struct vmo *vmo = vmf->vma->vm_private_data;
+	/* P34: who writes a clone reads what that shows. */
+	bool write = vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED &&
+		     cow == &vmo->content->cow;
 	enum vmo_want want = write ? VMO_WANT_WRITE_ONE : VMO_WANT_READ;
 	struct file *file = vmf->vma->vm_file;
 	int err;

@@ -202,7 +202,7 @@ TEST_F(vmo, p32_dirty)
 	struct vmo_pager_dirty arg;
 	struct writer w;
 	struct scene s, plain;
-	int slice;
+	int slice, pin;
 
 	SCENE(&s, VMO_CREATE_TRAP_DIRTY | VMO_CREATE_RESIZABLE);
 	ASSERT_EQ(0, supply_pages(s.pager, s.fd, s.aux, 0, 10, BASE));
@@ -234,9 +234,11 @@ TEST_F(vmo, p32_dirty)
 	ASSERT_EQ(0, ftruncate(s.fd, 2 * PAGES * PS));
 	EXPECT_EQ(0, pager_may_dirty(s.pager, s.fd, PAGES, 3));
 	EXPECT_EQ(13, committed_pages(s.fd));
-	/* P50: who waits, and who comes. */
-	ASSERT_EQ(0, supply_pages(s.pager, s.fd, s.aux, 20, 1, BASE));
-	writer_start(&w, s.map + 20 * PS);
+	/* N5, P50: what is pinned stays when the server goes; who waits, and who comes. */
+	ASSERT_EQ(0, supply_pages(s.pager, s.fd, s.aux, 21, 1, BASE));
+	pin = vmo_pin_flags(s.fd, 21 * PS, PS, VMO_PIN_READ);
+	ASSERT_LE(0, pin);
+	writer_start(&w, s.map + 21 * PS);
 	EXPECT_EQ(VMO_REQUEST_DIRTY, next_request(s.binding).type);
 	EXPECT_EQ(0, pager_detach(s.pager, s.fd));
 	ASSERT_TRUE(writer_ends(&w, 5));
@@ -244,7 +246,8 @@ TEST_F(vmo, p32_dirty)
 	EXPECT_EQ(0, touch(s.map, true));
 	EXPECT_ERRNO(EBADFD, write_page(s.fd, PAGES + 10, 1));
 	EXPECT_ERRNO(EBADFD, pager_may_dirty(s.pager, s.fd, 0, 1));
-	EXPECT_ERRNO(EOPNOTSUPP, pager_may_dirty(plain.pager, plain.fd, 0, 1));
+	EXPECT_TRUE(page_is(s.map + 21 * PS, BASE + 21));
+	close(pin);
 }
 
 /* O_NONBLOCK and RWF_NOWAIT, and who is killed. */

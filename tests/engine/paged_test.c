@@ -399,6 +399,12 @@ static void t_detach(void)
 	CHECK(absent(c, 0) && absent(c, 3) && read_at(c, 0, &data) == -EBADFD);
 	CHECK(write_at(c, 0, 1, VMO_OWN_WRITTEN) == -EBADFD);
 	CHECK(!vmo_cow_detach(&c->cow) && !vmo_cow_zero(&c->cow, 0, L) && !get(c, 0));
+	end(c);
+	/* N5: nor what is pinned, if only for reading. */
+	c = begin(KEYS);
+	CHECK(!vmo_cow_pin(&c->cow, 4, 5, false) && !vmo_cow_detach(&c->cow));
+	CHECK(get(c, 4) == 1004 && atomic64_read(&c->cow.pins) == 2);
+	vmo_cow_unpin(&c->cow, 4, 5);
 	CHECK(!vmo_cow_lock_shared(&c->cow));
 	vmo_cow_unlock_shared(&c->cow);
 	end(c);

@@ -801,6 +801,7 @@ static unsigned int drop_clean(struct vmo_cow_pages *cow, struct vmo_leaf *leaf,
 			gone[nr++] = page;
 		leaf->slot[i] = NULL;
 		leaf->mine &= ~BIT_ULL(i);
+		leaf->writable &= ~BIT_ULL(i);	/* of a pin for reading, once */
 	}
 	spin_unlock(&leaf->lock);
 	pages = nr;

@@ -580,6 +580,13 @@ static void t_evict(void)
 	vmo_cow_unpin(&c->cow, 8, 8);
 	CHECK(!vmo_cow_evict(&c->cow, 2, 9, &pages) && shim.pages == 1 && absent(c, 4));
 	CHECK(!read_at(c, 6, &data) && data == 1006 && nr_told == 1);
+	/* Of a page that was pinned once nothing is left. */
+	CHECK(!vmo_cow_pin(&c->cow, L, L, false));
+	vmo_cow_unpin(&c->cow, L, L);
+	CHECK(!vmo_cow_evict(&c->cow, 0, VMO_KEY_MAX, &pages) && absent(c, L));
+	CHECK(!vmo_cow_pin(&c->cow, L + 1, L + 1, false));
+	CHECK(vmo_cow_resize(&c->cow, L) == -EBADFD);
+	vmo_cow_unpin(&c->cow, L + 1, L + 1);
 	end(c);
 }
 

@@ -407,7 +407,7 @@ static void *use_object(void *arg)
 }
 
 /* Writers of the object and of clones, while others come and go, and it is written back. */
-TEST_F(vmo, k11_torture)
+TEST_F_TIMEOUT(vmo, k11_torture, 4000)
 {
 	struct torture *t = &torture;
 	pthread_t threads[CLONES + 1];

@@ -698,7 +698,7 @@ static void *use(void *arg)
 }
 
 /* What is stored and evicted comes back as it was, whoever serves, and whatever is lost. */
-TEST_F(vmo, p30_p53_torture)
+TEST_F_TIMEOUT(vmo, p30_p53_torture, 4000)
 {
 	const char *minutes = getenv("VMO_MINUTES");
 	double end = seconds() + (minutes ? atof(minutes) * 60 : 4);

@@ -1079,7 +1079,7 @@ static void *act(void *arg)
 	return NULL;
 }
 
-TEST_F(vmo, x5_torture)
+TEST_F_TIMEOUT(vmo, x5_torture, 4000)
 {
 	const char *minutes = getenv("VMO_MINUTES");
 	double end = seconds() + (minutes ? atof(minutes) * 60 : 4);

@@ -125,7 +125,7 @@ struct page *vmo_cow_lookup(struct vmo_cow_pages *cow, pgoff_t key)
 
 	lockdep_assert_held(&cow->lock);
 	page = vmo_tree_get_page(&cow->tree, key);
-	return page ? page : vmo_cow_fallen_page(cow, key);
+	return page || !cow->root ? page : vmo_cow_fallen_page(cow, key);
 }
 
 static void unlock_put(struct page *page)
@@ -203,7 +203,7 @@ struct page *vmo_cow_read_page(struct vmo_cow_pages *cow, pgoff_t key)
 
 	lockdep_assert_held(&cow->lock);
 	for (;;) {
-		page = vmo_cow_lock_fallen(cow, key);
+		page = cow->root ? vmo_cow_lock_fallen(cow, key) : NULL;
 		if (page && vmo_cow_falls_through(cow, key))
 			return page;
 		if (page)
@@ -379,7 +379,7 @@ static int fill_slot(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t k
 static int fill_or_copy(struct vmo_cow_pages *cow, struct vmo_path *path, pgoff_t key,
 			unsigned int flags, struct page **out)
 {
-	struct page *from = vmo_cow_lock_fallen(cow, key);
+	struct page *from = cow->root ? vmo_cow_lock_fallen(cow, key) : NULL;
 	int ret = fill_slot(cow, path, key, flags, from, out);
 
 	if (from)

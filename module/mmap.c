@@ -121,7 +121,7 @@ static void give_home(struct vmo *vmo, struct page *page, pgoff_t key)
 	if (vmo_page_has_home(page) || vmo_page_is_zero(page))
 		return;
 	/* What a clone of pager memory shows is at home where it comes from. */
-	if (vmo_cow_falls_through(&content->cow, key))
+	if (content->root && vmo_cow_falls_through(&content->cow, key))
 		content = content->root;
 	vmo_home_set(page, content->home, key);
 }

@@ -208,7 +208,7 @@ static int vmo_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct ia
 		return -EACCES;
 	if (!err && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
 		/* The caller holds the inode's lock, which must not wait for a pager. */
-		if (view->vmo->content->cow.source && !PAGE_ALIGNED(attr->ia_size))
+		if (vmo_cow_is_paged(&view->vmo->content->cow) && !PAGE_ALIGNED(attr->ia_size))
 			return -EINVAL;
 		err = vmo_object_resize(view, attr->ia_size);
 		if (!err)

@@ -212,7 +212,8 @@ static vm_fault_t wait_for_page(struct vm_fault *vmf, struct vmo_cow_pages *cow)
 	struct file *file = vmf->vma->vm_file;
 	int err;
 
-	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
+	/* Who is on its way out cannot be killed any more. */
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY) || current->flags & PF_EXITING)
 		return VM_FAULT_SIGBUS;
 	err = vmo_pager_fault_error(cow, key, vmf->flags & FAULT_FLAG_TRIED);
 	if (err)

@@ -142,7 +142,7 @@ static DEFINE_MUTEX(bindings_lock);	/* covers bindings */
 
 static bool has_news(struct vmo_pager *pager)
 {
-	return READ_ONCE(pager->closed) || !vmo_queue_empty(&pager->queue);
+	return READ_ONCE(pager->closed) || !vmo_queue_arm(&pager->queue);
 }
 
 static int put_id(struct sk_buff *skb, struct vmo_pager *pager)

@@ -316,7 +316,7 @@ static ssize_t tell(struct vmo_pager *pager, struct vmo_pager_request __user *to
 
 static bool has_news(struct vmo_pager *pager)
 {
-	return READ_ONCE(pager->closed) || !vmo_queue_empty(&pager->queue);
+	return READ_ONCE(pager->closed) || !vmo_queue_arm(&pager->queue);
 }
 
 static ssize_t server_read(struct file *file, char __user *to, size_t size, loff_t *pos)
